@@ -1,0 +1,160 @@
+//! The REST API: one request from its head to its response, readable in [`handle`].
+
+mod api_keys;
+mod auth;
+mod connection_tests;
+mod connectors;
+mod error;
+mod health;
+mod list_query;
+mod openapi;
+mod reply;
+mod request;
+mod routes;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use hyper::body::Incoming;
+use hyper::header::{
+    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
+    ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_METHOD, HeaderMap, HeaderName, HeaderValue, ORIGIN, VARY,
+};
+use hyper::http::request::Parts;
+use hyper::{Method, Request};
+use tracing::{error, info};
+
+use crate::app::App;
+use crate::random::random_uuid;
+use error::ApiError;
+pub use reply::HttpResponse;
+use reply::{Reply, respond};
+use request::{Body, Call, Query};
+use routes::{Access, Match, Route};
+
+/// Longest request target (path and query), in bytes.
+const TARGET_MAX_BYTES: usize = 8 * 1024;
+/// Longest request id that is taken over from a client.
+const REQUEST_ID_MAX_BYTES: usize = 128;
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// What the log line says besides what is in the response.
+struct Outline {
+    route: &'static str,
+    caller: String,
+}
+
+/// Answers one request. Whatever happens, there is a response with a request id, and one log line.
+pub async fn handle(app: Arc<App>, request: Request<Incoming>) -> HttpResponse {
+    let started = Instant::now();
+    let request_id = request_id(request.headers());
+    let method = request.method().clone();
+    let origin = allowed_origin(&app, request.headers());
+    let mut outline = Outline { route: "", caller: String::new() };
+
+    // A task of its own: hyper drops a handler whose client left, a spawned one finishes what it began. A panic ends
+    // the task, not the connection.
+    let answering = tokio::spawn(async move {
+        let outcome = answer(app, request, &mut outline).await;
+        (outcome, outline)
+    });
+    let (outcome, outline) = match answering.await {
+        Ok(answered) => answered,
+        Err(panic) => {
+            error!(request_id, %panic, "a request panicked");
+            (Err(ApiError::internal()), Outline { route: "", caller: String::new() })
+        }
+    };
+    let mut response = respond(outcome);
+    let headers = response.headers_mut();
+    if let Some(origin) = origin {
+        headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+        headers.append(VARY, HeaderValue::from_static("Origin"));
+    }
+    headers.insert(
+        REQUEST_ID,
+        HeaderValue::from_str(&request_id).expect("checked, or made of hexadecimal digits"),
+    );
+    info!(
+        method = %method,
+        route = outline.route,
+        status = response.status().as_u16(),
+        duration_ms = started.elapsed().as_micros() as f64 / 1000.0,
+        caller = outline.caller,
+        request_id,
+        "request"
+    );
+    response
+}
+
+async fn answer(app: Arc<App>, request: Request<Incoming>, outline: &mut Outline) -> Result<Reply, ApiError> {
+    let (head, incoming) = request.into_parts();
+    let target_bytes = head.uri.path_and_query().map_or(0, |target| target.as_str().len());
+    if target_bytes > TARGET_MAX_BYTES {
+        return Err(ApiError::target_too_long(TARGET_MAX_BYTES));
+    }
+    let (route, path_parameter) = match routes::find(&head.method, head.uri.path()) {
+        Match::Route(route, parameter) => (route, parameter),
+        Match::OtherMethods(_) if is_preflight(&app, &head.method, &head.headers) => {
+            return Ok(preflight_reply());
+        }
+        Match::OtherMethods(allowed) => return Err(ApiError::method_not_allowed(&allowed)),
+        Match::None => return Err(ApiError::not_found("This address")),
+    };
+    outline.route = route.path;
+
+    match &route.access {
+        Access::Public(handler) => {
+            handler(read_call(app, route, path_parameter, &head, incoming).await?).await
+        }
+        Access::Scoped(right, handler) => {
+            let caller = auth::authorize(&app, &head.headers, *right).await?;
+            caller.label().clone_into(&mut outline.caller);
+            handler(caller, read_call(app, route, path_parameter, &head, incoming).await?).await
+        }
+    }
+}
+
+/// Reads what the handler needs; of a scoped route only after the caller was let in.
+async fn read_call(
+    app: Arc<App>,
+    route: &Route,
+    path_parameter: &str,
+    head: &Parts,
+    incoming: Incoming,
+) -> Result<Call, ApiError> {
+    let query = Query::parse(head.uri.query(), route.query)?;
+    let limits = &app.config.limits;
+    let body = Body::read(&head.headers, incoming, limits.body_bytes, limits.body_timeout).await?;
+    Ok(Call { path_parameter: path_parameter.to_owned(), query, body, app })
+}
+
+/// The client's request id where it is harmless, else a new one.
+fn request_id(headers: &HeaderMap) -> String {
+    let is_harmless = |id: &&str| {
+        (1..=REQUEST_ID_MAX_BYTES).contains(&id.len())
+            && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte))
+    };
+    let sent = headers.get(REQUEST_ID).and_then(|value| value.to_str().ok()).filter(is_harmless);
+    sent.map_or_else(random_uuid, str::to_owned)
+}
+
+/// The `Origin` of a page that the configuration lets call the API.
+fn allowed_origin(app: &App, headers: &HeaderMap) -> Option<HeaderValue> {
+    let origin = headers.get(ORIGIN)?;
+    let is_allowed = app.config.allowed_origins.iter().any(|allowed| allowed.as_bytes() == origin.as_bytes());
+    is_allowed.then(|| origin.clone())
+}
+
+fn is_preflight(app: &App, method: &Method, headers: &HeaderMap) -> bool {
+    method == Method::OPTIONS
+        && headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD)
+        && allowed_origin(app, headers).is_some()
+}
+
+fn preflight_reply() -> Reply {
+    Reply::empty()
+        .with_header(ACCESS_CONTROL_ALLOW_METHODS, "GET, HEAD, POST, PUT, DELETE")
+        .with_header(ACCESS_CONTROL_ALLOW_HEADERS, "Authorization, Content-Type, X-Request-Id")
+        .with_header(ACCESS_CONTROL_MAX_AGE, "600")
+}

@@ -1,0 +1,291 @@
+//! The API keys of the current user.
+
+use std::sync::Arc;
+
+use hyper::StatusCode;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::api::auth::Caller;
+use crate::api::error::ApiError;
+use crate::api::list_query;
+use crate::api::reply::Reply;
+use crate::api::request::{Call, Field};
+use crate::api::routes::Answer;
+use crate::app::App;
+use crate::credentials::generate_key;
+use crate::domain::api_key::{ApiKey, KEYS_PER_USER_MAX, NAME_MAX_CHARACTERS, SCOPES_MAX};
+use crate::domain::connector::parse_text;
+use crate::domain::patch::Patch;
+use crate::domain::scope::{ALL_RIGHTS, RightSet, Scope, UnknownPart};
+use crate::domain::timestamp::Timestamp;
+use crate::domain::violation::{Reason, Violation};
+use crate::store::{Index, Transaction};
+
+/// An API key as it is sent. Attributes left out keep their value.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default)]
+#[schemars(rename = "ApiKeyBody")]
+pub struct ApiKeyBody {
+    /// For people.
+    name: Field<String>,
+    /// What the key may do; a key without scopes may do nothing.
+    api_key_scopes: Field<Vec<ScopeBody>>,
+    /// When the key stops working, as RFC 3339.
+    expires_at: Field<String>,
+}
+
+/// A scope as it is sent: names, or `*` for any.
+#[derive(Debug, Deserialize, Serialize, JsonSchema)]
+#[schemars(rename = "ApiKeyScope")]
+pub struct ScopeBody {
+    controller: String,
+    action: String,
+}
+
+/// An API key as it is shown.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "ApiKeyFull")]
+pub struct ApiKeyView<'a> {
+    id: u64,
+    /// Stars and the last four characters; the whole key right after its creation, this once.
+    key: String,
+    name: Option<&'a str>,
+    api_key_scopes: Vec<ScopeBody>,
+    /// When the key stops working.
+    expires_at: Option<String>,
+    /// When the key last worked.
+    last_used_at: Option<String>,
+}
+
+impl<'a> ApiKeyView<'a> {
+    fn new(key: &'a ApiKey, shown_key: String, app: &App) -> Self {
+        let last_used_at = app.credentials.last_used(key.id).max(key.last_used_at);
+        let scopes = key
+            .scopes
+            .iter()
+            .map(|scope| ScopeBody { controller: scope.controller.clone(), action: scope.action.clone() });
+        Self {
+            id: key.id,
+            key: shown_key,
+            name: key.name.as_deref(),
+            api_key_scopes: scopes.collect(),
+            expires_at: key.expires_at.map(Timestamp::to_rfc3339),
+            last_used_at: last_used_at.map(Timestamp::to_rfc3339),
+        }
+    }
+}
+
+/// A list of API keys.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "ApiKeyCollection")]
+pub struct ApiKeyListView<'a> {
+    /// How many there are, before limit and offset.
+    count: usize,
+    api_keys: Vec<ApiKeyView<'a>>,
+}
+
+/// The parsed attributes of a body.
+#[derive(Default)]
+struct KeyPatch {
+    name: Patch<String>,
+    scopes: Patch<Vec<Scope>>,
+    expires_at: Patch<Timestamp>,
+}
+
+impl ApiKeyBody {
+    fn into_patch(self) -> Result<KeyPatch, Vec<Violation>> {
+        let mut violations = Vec::new();
+        let advice = "send a list of {\"controller\": …, \"action\": …}";
+        let mut scope_violations = Vec::new();
+        let patch = KeyPatch {
+            name: self.name.into_text_patch("name", &mut violations, |text| {
+                parse_text("name", text, NAME_MAX_CHARACTERS)
+            }),
+            scopes: self.api_key_scopes.into_patch("api_key_scopes", advice, &mut violations, |scopes| {
+                parse_scopes(&scopes, &mut scope_violations).map(Patch::Set)
+            }),
+            expires_at: self.expires_at.into_text_patch("expires_at", &mut violations, |text| {
+                let advice = "send a moment as RFC 3339, such as 2030-01-31T00:00:00Z";
+                Timestamp::parse_rfc3339(text).ok_or_else(|| Violation::invalid("expires_at", text, advice))
+            }),
+        };
+        violations.extend(scope_violations);
+        if violations.is_empty() { Ok(patch) } else { Err(violations) }
+    }
+}
+
+fn parse_scopes(sent: &[ScopeBody], violations: &mut Vec<Violation>) -> Result<Vec<Scope>, Violation> {
+    if sent.len() > SCOPES_MAX {
+        let mut violation = Violation::new("api_key_scopes", Reason::TooLong(SCOPES_MAX as u64));
+        violation.advice = format!("send at most {SCOPES_MAX} scopes");
+        return Err(violation);
+    }
+    let mut scopes = Vec::new();
+    for ScopeBody { controller, action } in sent {
+        match Scope::parse(controller, action) {
+            Ok(scope) if scopes.contains(&scope) => {}
+            Ok(scope) => scopes.push(scope),
+            Err(unknown) => {
+                let advice = match unknown {
+                    UnknownPart::Controller => {
+                        known_names("a controller", ALL_RIGHTS.iter().map(|right| right.controller))
+                    }
+                    UnknownPart::Action => {
+                        let of_controller = ALL_RIGHTS.iter().filter(|right| right.controller == controller);
+                        known_names("an action of this controller", of_controller.map(|right| right.action))
+                    }
+                };
+                violations.push(Violation::invalid(
+                    "api_key_scopes",
+                    &format!("{controller} / {action}"),
+                    advice,
+                ));
+            }
+        }
+    }
+    Ok(scopes)
+}
+
+fn known_names<'a>(what: &str, names: impl Iterator<Item = &'a str>) -> String {
+    let mut names: Vec<&str> = names.collect();
+    names.dedup();
+    match names.as_slice() {
+        [] => "name the controller of this action".to_owned(),
+        names => format!("{what} is {} or *", names.join(", ")),
+    }
+}
+
+/// Lists the keys.
+pub fn index(caller: Caller, call: Call) -> Answer {
+    Box::pin(async move {
+        let page = list_query::parse_page(&call.query, call.app.config.limits.list_items)?;
+        let snapshot = call.app.store.snapshot();
+        let own: Vec<_> = snapshot.api_keys().iter().filter(|key| key.user_id == caller.user_id()).collect();
+        let shown = own.iter().skip(page.offset).take(page.limit);
+        let api_keys = shown.map(|key| ApiKeyView::new(key, key.masked(), &call.app)).collect();
+        Ok(Reply::json(StatusCode::OK, &ApiKeyListView { count: own.len(), api_keys }))
+    })
+}
+
+/// Makes a key; it is shown whole this once.
+pub fn create(caller: Caller, call: Call) -> Answer {
+    Box::pin(async move {
+        let body: ApiKeyBody = call.body.parse()?;
+        let patch = body.into_patch()?;
+        let text = generate_key();
+        let hash = call.app.credentials.hash(text.secret().clone()).await?;
+        let (lookup, last_four) = (text.lookup().to_owned(), text.last_four().to_owned());
+        let made_by = caller.clone();
+        let key = call.app.store.commit(move |transaction: &mut Transaction<'_>| {
+            let own = transaction.index().api_keys().iter().filter(|key| key.user_id == made_by.user_id());
+            if own.count() >= KEYS_PER_USER_MAX {
+                let mut violation = Violation::new("base", Reason::Invalid(None));
+                violation.advice =
+                    format!("a user has at most {KEYS_PER_USER_MAX} keys, destroy one that is not used");
+                return Err(ApiError::from(violation));
+            }
+            let key = ApiKey {
+                id: transaction.next_id::<ApiKey>(),
+                user_id: made_by.user_id(),
+                name: patch.name.apply(None),
+                lookup,
+                last_four,
+                hash,
+                scopes: patch.scopes.apply(None).unwrap_or_default(),
+                expires_at: bounded_end(&made_by, patch.expires_at.apply(None), transaction.now())?,
+                last_used_at: None,
+            };
+            check_covered(&made_by, key.rights())?;
+            Ok(transaction.put(key))
+        });
+        let key = key.await?;
+        let view = ApiKeyView::new(&key, text.secret().expose().to_owned(), &call.app);
+        let reply = Reply::json(StatusCode::CREATED, &view);
+        Ok(reply.located_at(&format!("/api/v2/users/me/api_keys/{}", key.id)))
+    })
+}
+
+/// Shows a key, masked.
+pub fn show(caller: Caller, call: Call) -> Answer {
+    Box::pin(async move {
+        let key = find(&call.app.store.snapshot(), &caller, &call.path_parameter)?;
+        Ok(Reply::json(StatusCode::OK, &ApiKeyView::new(&key, key.masked(), &call.app)))
+    })
+}
+
+/// Changes a key's name, scopes or end.
+pub fn update(caller: Caller, call: Call) -> Answer {
+    Box::pin(async move {
+        let body: ApiKeyBody = call.body.parse()?;
+        let patch = body.into_patch()?;
+        let selector = call.path_parameter;
+        let key = call.app.store.commit(move |transaction: &mut Transaction<'_>| {
+            let mut key = ApiKey::clone(&*find(transaction.index(), &caller, &selector)?);
+            check_covered(&caller, key.rights())?;
+            key.name = patch.name.apply(key.name);
+            key.scopes = patch.scopes.apply(Some(key.scopes)).unwrap_or_default();
+            if patch.expires_at.is_sent() {
+                key.expires_at = bounded_end(&caller, patch.expires_at.apply(None), transaction.now())?;
+            }
+            check_covered(&caller, key.rights())?;
+            Ok::<_, ApiError>(transaction.put(key))
+        });
+        let key = key.await?;
+        Ok(Reply::json(StatusCode::OK, &ApiKeyView::new(&key, key.masked(), &call.app)))
+    })
+}
+
+/// Revokes a key; it stops working with the next request.
+pub fn destroy(caller: Caller, call: Call) -> Answer {
+    Box::pin(async move {
+        let selector = call.path_parameter;
+        let removed = call.app.store.commit(move |transaction: &mut Transaction<'_>| {
+            let key = find(transaction.index(), &caller, &selector)?;
+            check_covered(&caller, key.rights())?;
+            transaction.remove::<ApiKey>(key.id);
+            Ok::<(), ApiError>(())
+        });
+        removed.await?;
+        Ok(Reply::empty())
+    })
+}
+
+/// A key of the current user; those of others are not there.
+fn find(index: &Index, caller: &Caller, segment: &str) -> Result<Arc<ApiKey>, ApiError> {
+    let is_number = segment.bytes().all(|byte| byte.is_ascii_digit());
+    let id = Some(segment).filter(|_| is_number).and_then(|segment| segment.parse().ok());
+    let key = id.and_then(|id| index.api_keys().get(id)).filter(|key| key.user_id == caller.user_id());
+    let shown = crate::domain::violation::echo(segment);
+    key.cloned().ok_or_else(|| ApiError::not_found(&format!("API key '{shown}'")))
+}
+
+/// A key may make, change and revoke only keys whose every right it holds itself.
+fn check_covered(caller: &Caller, rights: RightSet) -> Result<(), ApiError> {
+    if caller.rights().covers(rights) {
+        return Ok(());
+    }
+    let missing = ALL_RIGHTS.into_iter().find(|right| rights.holds(*right) && !caller.rights().holds(*right));
+    Err(missing.map_or_else(ApiError::internal, ApiError::lacks))
+}
+
+/// The end of a key: in the future, and no later than that of the key that makes it.
+fn bounded_end(
+    caller: &Caller,
+    wanted: Option<Timestamp>,
+    now: Timestamp,
+) -> Result<Option<Timestamp>, ApiError> {
+    if let Some(wanted) = wanted.filter(|wanted| *wanted <= now) {
+        return Err(
+            Violation::invalid("expires_at", &wanted.to_rfc3339(), "choose a moment in the future").into()
+        );
+    }
+    match (wanted, caller.expires_at()) {
+        (Some(wanted), Some(bound)) if wanted > bound => {
+            let reason = Reason::LessThanOrEqualTo { value: wanted.to_rfc3339(), count: bound.to_rfc3339() };
+            Err(Violation::new("expires_at", reason).into())
+        }
+        (Some(wanted), _) => Ok(Some(wanted)),
+        (None, bound) => Ok(bound),
+    }
+}

@@ -1,0 +1,82 @@
+//! The program's parts in one place: built once, shared by reference; there are no globals.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tracing::{info, warn};
+
+use crate::config::Config;
+use crate::credentials::Credentials;
+use crate::domain::api_key::ApiKey;
+use crate::jobs::Jobs;
+use crate::store::{Store, Transaction, Unavailable, remove_if_present};
+
+/// How often figures that are kept in memory are stored, and old jobs go.
+const HOUSEKEEPING_INTERVAL: Duration = Duration::from_secs(60);
+
+/// Everything that a request may need.
+pub struct App {
+    /// The settings in force.
+    pub config: Config,
+    /// What is kept.
+    pub store: Arc<Store>,
+    /// Who may call.
+    pub credentials: Credentials,
+    /// Tests of connectors.
+    pub jobs: Arc<Jobs>,
+    /// Whether the file with the first password may still be there.
+    first_password_waits: AtomicBool,
+}
+
+impl App {
+    /// Puts the parts together.
+    pub fn new(config: Config, store: Arc<Store>) -> Self {
+        let jobs = Jobs::new(config.jobs.clone(), Arc::clone(&store));
+        let first_password_waits = AtomicBool::new(store.directory().first_start_file().exists());
+        Self { config, store, credentials: Credentials::new(), jobs, first_password_waits }
+    }
+
+    /// Removes the file with the first password: somebody signed in with a password.
+    pub fn first_sign_in_worked(&self) {
+        if !self.first_password_waits.swap(false, Ordering::Relaxed) {
+            return;
+        }
+        let path = self.store.directory().first_start_file();
+        match remove_if_present(&path) {
+            Ok(()) => {
+                info!(path = %path.display(), "the first sign-in worked, the file with the password is removed")
+            }
+            Err(error) => warn!(path = %path.display(), %error, "remove this file, it holds a password"),
+        }
+    }
+
+    /// Stores last uses and removes old jobs, now and then, for as long as the program runs.
+    pub async fn keep_house(&self) {
+        let mut interval = tokio::time::interval(HOUSEKEEPING_INTERVAL);
+        loop {
+            interval.tick().await;
+            self.store_last_uses().await;
+            self.jobs.remove_old().await;
+        }
+    }
+
+    /// Stores when each key was last used.
+    pub async fn store_last_uses(&self) {
+        let last_used = self.credentials.take_last_used();
+        if last_used.is_empty() {
+            return;
+        }
+        let stored = self.store.commit(move |transaction: &mut Transaction<'_>| {
+            for (key_id, moment) in last_used {
+                let Some(key) = transaction.index().api_keys().get(key_id) else { continue };
+                let key = ApiKey { last_used_at: Some(moment), ..ApiKey::clone(key) };
+                transaction.put(key);
+            }
+            Ok::<(), Unavailable>(())
+        });
+        if let Err(unavailable) = stored.await {
+            warn!(reason = unavailable.reason, "the last use of API keys could not be stored");
+        }
+    }
+}

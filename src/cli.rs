@@ -1,0 +1,197 @@
+//! The command line: subcommands and flags, and what each exit status means.
+//!
+//! Exit status: 0 done; 1 the machine refused something; 2 wrong use, wrong configuration, or the directory is in use;
+//! 3 data is damaged.
+
+mod check_config;
+mod first_start;
+mod serve;
+mod users;
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::{self, Config, FlagValue, Settings};
+use crate::store::{DataDirectory, OpenError, OpenErrorKind, Store};
+
+const EXAMPLE: &str = "\
+Example:
+  connectord --listen 127.0.0.1:8080 --data-dir /srv/connectord
+  curl -u admin http://127.0.0.1:8080/api/v2/cloud_connectors";
+
+/// Keeps a NAS's cloud connectors, tests them, and serves them by a REST API.
+#[derive(Parser)]
+#[command(name = "connectord", version, after_help = EXAMPLE, args_conflicts_with_subcommands = true)]
+struct CommandLine {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    serve: ServeArguments,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serves the API; this is what happens without a subcommand.
+    Serve(ServeArguments),
+    /// Says whether the configuration is right, and prints the settings in force.
+    CheckConfig {
+        #[command(flatten)]
+        settings: SettingsArguments,
+        /// Print a configuration file with every key and its default instead.
+        #[arg(long)]
+        defaults: bool,
+    },
+    /// Adds, changes, removes or lists users, while the service is stopped.
+    User {
+        #[command(flatten)]
+        settings: SettingsArguments,
+        #[command(subcommand)]
+        command: UserCommand,
+    },
+}
+
+#[derive(Args)]
+struct ServeArguments {
+    #[command(flatten)]
+    settings: SettingsArguments,
+    /// Address and port to listen on; port 0 picks a free one [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDR:PORT")]
+    listen: Option<String>,
+    /// File with the first password of the user admin
+    #[arg(long, value_name = "FILE")]
+    admin_password_file: Option<String>,
+}
+
+#[derive(Args)]
+struct SettingsArguments {
+    /// Configuration file; also CONNECTORD_CONFIG
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Directory with everything that is kept [default: ./connectord-data]
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<String>,
+}
+
+#[derive(Subcommand)]
+enum UserCommand {
+    /// Adds a user; the password is asked for, or read from a file or standard input.
+    Add {
+        /// The user's name
+        name: String,
+        /// File with the password
+        #[arg(long, value_name = "FILE")]
+        password_file: Option<PathBuf>,
+    },
+    /// Changes a user's password; the old one stops working.
+    Passwd {
+        /// The user's name
+        name: String,
+        /// File with the password
+        #[arg(long, value_name = "FILE")]
+        password_file: Option<PathBuf>,
+        /// Revoke all API keys of the user too, as after a leak
+        #[arg(long)]
+        revoke_keys: bool,
+    },
+    /// Removes a user and the user's API keys.
+    Remove {
+        /// The user's name
+        name: String,
+    },
+    /// Lists the users.
+    List,
+}
+
+/// Why a command ends without having done its work.
+#[derive(Debug)]
+struct Failure {
+    status: u8,
+    messages: Vec<String>,
+}
+
+impl Failure {
+    /// Wrong use or wrong configuration.
+    fn usage(message: impl Into<String>) -> Self {
+        Self { status: 2, messages: vec![message.into()] }
+    }
+
+    /// The machine refused something.
+    fn machine(message: impl Into<String>) -> Self {
+        Self { status: 1, messages: vec![message.into()] }
+    }
+}
+
+impl From<OpenError> for Failure {
+    fn from(error: OpenError) -> Self {
+        let status = match error.kind {
+            OpenErrorKind::Refused => 2,
+            OpenErrorKind::Damaged => 3,
+            OpenErrorKind::Io => 1,
+        };
+        Self { status, messages: vec![error.message] }
+    }
+}
+
+/// Runs the program; the exit status is for `main`.
+pub fn run() -> ExitCode {
+    let CommandLine { command, serve } = CommandLine::parse();
+    let result = match command.unwrap_or(Command::Serve(serve)) {
+        Command::Serve(arguments) => {
+            let flags =
+                [("listen", arguments.listen), ("admin_password_file", arguments.admin_password_file)];
+            load(&arguments.settings, flags).and_then(|settings| serve::run(settings.into_config()))
+        }
+        Command::CheckConfig { defaults: true, .. } => check_config::print_defaults(),
+        Command::CheckConfig { settings, .. } => load(&settings, [])
+            .and_then(|in_force| check_config::run(settings.config_file().as_deref(), &in_force)),
+        Command::User { settings, command } => {
+            load(&settings, []).and_then(|settings| users::run(&settings.into_config(), command))
+        }
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            for message in &failure.messages {
+                // Nobody is left to be told where standard error is closed.
+                let _ = writeln!(io::stderr(), "connectord: {message}");
+            }
+            ExitCode::from(failure.status)
+        }
+    }
+}
+
+impl SettingsArguments {
+    fn config_file(&self) -> Option<PathBuf> {
+        self.config.clone().or_else(|| std::env::var_os("CONNECTORD_CONFIG").map(PathBuf::from))
+    }
+}
+
+fn load<const N: usize>(
+    arguments: &SettingsArguments,
+    flags: [(&'static str, Option<String>); N],
+) -> Result<Settings, Failure> {
+    let data_dir = [("data_dir", arguments.data_dir.clone())];
+    let given = flags.into_iter().chain(data_dir);
+    let flags: Vec<FlagValue> = given.filter_map(|(key, text)| Some((key, text?))).collect();
+    let environment = std::env::vars_os().filter_map(|(name, text)| {
+        // A variable that is no text cannot be one of ours, their names being ASCII; its value is refused below.
+        Some((name.into_string().ok()?, text.to_string_lossy().into_owned()))
+    });
+    config::load(arguments.config_file().as_deref(), &flags, environment)
+        .map_err(|messages| Failure { status: 2, messages })
+}
+
+/// Locks the data directory and opens the store in it.
+fn open_store(config: &Config) -> Result<Store, Failure> {
+    let directory = DataDirectory::lock(&config.data_dir).map_err(OpenError::from)?;
+    Ok(Store::open(directory, config.secret_key_file.clone())?)
+}
+
+/// Prints to standard output; a closed pipe is not our trouble.
+fn print(text: &str) {
+    let mut output = io::stdout().lock();
+    let _ = output.write_all(text.as_bytes()).and_then(|()| output.flush());
+}

@@ -1,0 +1,98 @@
+//! `connectord serve`: opens everything, says that it is ready, and closes everything in order.
+
+use std::io::{self, IsTerminal};
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing::{error, info, warn};
+
+use crate::app::App;
+use crate::cli::{Failure, first_start, print};
+use crate::config::{Config, LogConfig};
+use crate::server;
+use crate::store::{DataDirectory, OpenError, Store};
+
+pub(super) fn run(config: Config) -> Result<(), Failure> {
+    start_log(config.log);
+    let directory = DataDirectory::lock(&config.data_dir).map_err(OpenError::from)?;
+    // Before anything is made: a port that is in use should not cost a first start.
+    let listener = TcpListener::bind(config.listen).map_err(|error| {
+        Failure::machine(format!(
+            "cannot listen on {}: {error}; choose another address with --listen",
+            config.listen
+        ))
+    })?;
+    let store = Store::open(directory, config.secret_key_file.clone())?;
+    first_start::ensure_admin(&store, config.admin_password_file.as_deref())?;
+    let runtime =
+        Runtime::new().map_err(|error| Failure::machine(format!("cannot start threads: {error}")))?;
+    let app = Arc::new(App::new(config, Arc::new(store)));
+    let result = runtime.block_on(serve(Arc::clone(&app), listener));
+    app.store.close();
+    info!("stopped");
+    result
+}
+
+async fn serve(app: Arc<App>, listener: TcpListener) -> Result<(), Failure> {
+    let failed = |error: io::Error| Failure::machine(format!("cannot serve: {error}"));
+    let address = listener.local_addr().map_err(failed)?;
+    listener.set_nonblocking(true).map_err(failed)?;
+    let listener = tokio::net::TcpListener::from_std(listener).map_err(failed)?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+    let stop = async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        notify(sd_notify::NotifyState::Stopping);
+    };
+    app.jobs.resume().await;
+    let housekeeping = tokio::spawn({
+        let app = Arc::clone(&app);
+        async move { app.keep_house().await }
+    });
+    announce(&app.config, address);
+    server::serve(Arc::clone(&app), listener, stop).await;
+    housekeeping.abort();
+    app.jobs.stop().await;
+    app.store_last_uses().await;
+    Ok(())
+}
+
+/// Says that the service is ready: one line on standard output, whatever the log level, and the service manager.
+fn announce(config: &Config, address: SocketAddr) {
+    if !address.ip().is_loopback() {
+        warn!(
+            %address,
+            "passwords and secrets travel unencrypted over the network; put a proxy with TLS in front"
+        );
+    }
+    info!(%address, data_dir = %config.data_dir.display(), version = env!("CARGO_PKG_VERSION"), "serving");
+    print(&format!("listening on http://{address}\n"));
+    notify(sd_notify::NotifyState::Ready);
+}
+
+fn notify(state: sd_notify::NotifyState<'_>) {
+    if let Err(error) = sd_notify::notify(&[state]) {
+        warn!(%error, "the service manager could not be told");
+    }
+}
+
+/// Text or JSON lines on standard error; panics are logged like everything else.
+fn start_log(log: LogConfig) {
+    let lines = tracing_subscriber::fmt().with_max_level(log.level).with_writer(io::stderr);
+    // A second start of the log in one process is impossible: this runs once.
+    if log.is_json {
+        lines.json().flatten_event(true).with_current_span(false).init();
+    } else {
+        lines.with_ansi(io::stderr().is_terminal()).with_target(false).init();
+    }
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        let message = panic.payload_as_str().unwrap_or("no message");
+        error!(place, message, "panic");
+    }));
+}

@@ -1,0 +1,129 @@
+//! `connectord user …`: the users, while the service is stopped.
+
+use std::io::{self, BufRead, IsTerminal};
+use std::path::Path;
+
+use crate::cli::first_start::{add_user, read_password_file};
+use crate::cli::{Failure, UserCommand, open_store, print};
+use crate::config::Config;
+use crate::credentials::hash;
+use crate::domain::api_key::ApiKey;
+use crate::domain::secret::Secret;
+use crate::domain::user::{self, User};
+use crate::store::{Index, Store, Transaction};
+
+pub(super) fn run(config: &Config, command: UserCommand) -> Result<(), Failure> {
+    if !config.data_dir.is_dir() {
+        return Err(Failure::usage(format!(
+            "{} is no data directory; name it with --data-dir, or start the service once",
+            config.data_dir.display()
+        )));
+    }
+    let store = open_store(config)?;
+    let result = match command {
+        UserCommand::Add { name, password_file } => add(&store, &name, password_file.as_deref()),
+        UserCommand::Passwd { name, password_file, revoke_keys } => {
+            change_password(&store, name, password_file.as_deref(), revoke_keys)
+        }
+        UserCommand::Remove { name } => remove(&store, name),
+        UserCommand::List => {
+            print(&list(&store.snapshot()));
+            Ok(())
+        }
+    };
+    store.close();
+    result
+}
+
+fn add(store: &Store, name: &str, password_file: Option<&Path>) -> Result<(), Failure> {
+    let name = user::parse_name(name).map_err(Failure::usage)?;
+    if store.snapshot().users().find(&name).is_some() {
+        return Err(Failure::usage(format!("there is a user {name} already")));
+    }
+    let password = ask_password(password_file)?;
+    add_user(store, &name, hash(&password))?;
+    print(&format!("user {name} added\n"));
+    Ok(())
+}
+
+fn change_password(
+    store: &Store,
+    name: String,
+    password_file: Option<&Path>,
+    is_revoking: bool,
+) -> Result<(), Failure> {
+    let id = find(&store.snapshot(), &name)?.id;
+    let password_hash = hash(&ask_password(password_file)?);
+    let revoked = store.commit_blocking(move |transaction: &mut Transaction<'_>| {
+        let Some(user) = transaction.index().users().get(id) else {
+            return Err(Failure::usage("the user is gone"));
+        };
+        let user = User { password_hash, revision: user.revision + 1, ..User::clone(user) };
+        transaction.put(user);
+        Ok(if is_revoking { revoke_keys(transaction, id) } else { 0 })
+    });
+    let revoked = revoked?;
+    print(&format!("password of {name} changed, {revoked} API keys revoked\n"));
+    Ok(())
+}
+
+fn remove(store: &Store, name: String) -> Result<(), Failure> {
+    let shown = name.clone();
+    let removed = store.commit_blocking(move |transaction: &mut Transaction<'_>| {
+        let id = find(transaction.index(), &name)?.id;
+        if transaction.index().users().len() == 1 {
+            return Err(Failure::usage(format!("{name} is the only user; add another one first")));
+        }
+        transaction.remove::<User>(id);
+        Ok(revoke_keys(transaction, id))
+    });
+    let revoked = removed?;
+    print(&format!("user {shown} removed, {revoked} API keys revoked\n"));
+    Ok(())
+}
+
+fn revoke_keys(transaction: &mut Transaction<'_>, user_id: u64) -> usize {
+    let keys = transaction.index().api_keys().iter().filter(|key| key.user_id == user_id);
+    let ids: Vec<u64> = keys.map(|key| key.id).collect();
+    ids.iter().filter(|id| transaction.remove::<ApiKey>(**id).is_some()).count()
+}
+
+fn list(index: &Index) -> String {
+    let mut text = String::new();
+    for user in index.users().iter() {
+        let keys = index.api_keys().iter().filter(|key| key.user_id == user.id).count();
+        let added = user.created_at.to_rfc3339();
+        text.push_str(&format!("{}  added {added}  {keys} API keys\n", user.name));
+    }
+    text
+}
+
+fn find(index: &Index, name: &str) -> Result<User, Failure> {
+    let user = index.users().find(name).map(|user| User::clone(user));
+    user.ok_or_else(|| {
+        Failure::usage(format!("there is no user {name}; `connectord user list` shows who there is"))
+    })
+}
+
+/// From the file, else asked for twice on a terminal, else the first line of standard input. Never an argument:
+/// those are seen by everybody on the machine.
+fn ask_password(file: Option<&Path>) -> Result<Secret, Failure> {
+    let cannot = |error: io::Error| Failure::machine(format!("the password cannot be read: {error}"));
+    if let Some(path) = file {
+        return read_password_file(path);
+    }
+    let password = if io::stdin().is_terminal() {
+        let password = Secret::new(rpassword::prompt_password("New password: ").map_err(cannot)?);
+        let again = Secret::new(rpassword::prompt_password("Once more: ").map_err(cannot)?);
+        if !password.matches(&again) {
+            return Err(Failure::usage("the two passwords differ; nothing was changed"));
+        }
+        password
+    } else {
+        let mut line = String::new();
+        io::stdin().lock().read_line(&mut line).map_err(cannot)?;
+        Secret::new(line.trim_end_matches(['\n', '\r']).to_owned())
+    };
+    user::parse_password(&password).map_err(Failure::usage)?;
+    Ok(password)
+}

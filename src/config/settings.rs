@@ -1,0 +1,267 @@
+//! The table of settings, and what follows from it.
+
+use std::net::SocketAddr;
+
+use url::Url;
+
+/// What every variable of the environment begins with.
+pub const ENVIRONMENT_PREFIX: &str = "CONNECTORD_";
+/// Variables with the prefix that are not settings: the path of the file itself.
+pub const NOT_SETTINGS: [&str; 1] = ["CONNECTORD_CONFIG"];
+
+/// One key of the configuration.
+pub struct Setting {
+    /// `key` or `table.key`.
+    pub key: &'static str,
+    /// What values it takes.
+    pub kind: Kind,
+    /// As text; a list is empty.
+    pub default: &'static str,
+    /// A sentence for the file.
+    pub sentence: &'static str,
+}
+
+/// What values a setting takes.
+pub enum Kind {
+    /// An address and a port.
+    Address,
+    /// A path; empty means none.
+    Path,
+    /// One of these words.
+    Word(&'static [&'static str]),
+    /// A whole number in this range.
+    Integer(u64, u64),
+    /// Web origins.
+    Origins,
+}
+
+/// A value of a setting.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Value {
+    /// A text.
+    Text(String),
+    /// A whole number.
+    Integer(u64),
+    /// Texts.
+    List(Vec<String>),
+}
+
+const fn setting(key: &'static str, kind: Kind, default: &'static str, sentence: &'static str) -> Setting {
+    Setting { key, kind, default, sentence }
+}
+
+/// Every setting, in the order of the file: those without a table first.
+pub const SETTINGS: &[Setting] = &[
+    setting(
+        "listen",
+        Kind::Address,
+        "127.0.0.1:8080",
+        "Address and port to listen on; port 0 picks a free one.",
+    ),
+    setting(
+        "data_dir",
+        Kind::Path,
+        "./connectord-data",
+        "Directory with everything that is kept; its folder sled is the backup.",
+    ),
+    setting(
+        "admin_password_file",
+        Kind::Path,
+        "",
+        "File with the first password of the user admin, read at the first start; empty: one is made up.",
+    ),
+    setting(
+        "secret_key_file",
+        Kind::Path,
+        "",
+        "File with the key that opens the saved secrets; empty: secret.key in data_dir, made at the first start.",
+    ),
+    setting(
+        "log.level",
+        Kind::Word(&["error", "warn", "info", "debug", "trace"]),
+        "info",
+        "Least important level that is logged.",
+    ),
+    setting("log.format", Kind::Word(&["text", "json"]), "text", "Form of the lines on standard error."),
+    setting(
+        "limits.connections",
+        Kind::Integer(1, 100_000),
+        "1024",
+        "Connections at once; more wait to be accepted.",
+    ),
+    setting("limits.body_bytes", Kind::Integer(1024, 16_777_216), "65536", "Size of a request body."),
+    setting("limits.header_timeout_secs", Kind::Integer(1, 3600), "10", "Time for the header of a request."),
+    setting("limits.body_timeout_secs", Kind::Integer(1, 3600), "10", "Time for the body of a request."),
+    setting(
+        "limits.drain_timeout_secs",
+        Kind::Integer(0, 3600),
+        "10",
+        "Time that running requests get when the service is stopped.",
+    ),
+    setting("limits.list_items", Kind::Integer(1, 1_000_000), "10000", "Items in one list answer."),
+    setting("jobs.parallel", Kind::Integer(1, 1024), "8", "Tests that run at once."),
+    setting(
+        "jobs.parallel_per_endpoint",
+        Kind::Integer(1, 1024),
+        "2",
+        "Of these, tests against one host and port.",
+    ),
+    setting("jobs.queue_capacity", Kind::Integer(1, 100_000), "1024", "Tests that wait; more are refused."),
+    setting(
+        "jobs.queue_capacity_per_caller",
+        Kind::Integer(1, 100_000),
+        "128",
+        "Of these, tests of one user or API key.",
+    ),
+    setting("jobs.deadline_ms", Kind::Integer(100, 600_000), "30000", "Time for one test, from its start."),
+    setting("jobs.connect_timeout_ms", Kind::Integer(100, 600_000), "5000", "Of this, time to connect."),
+    setting("jobs.keep_hours", Kind::Integer(1, 8760), "24", "How long ended tests are kept."),
+    setting("jobs.keep_count", Kind::Integer(1, 1_000_000), "10000", "How many ended tests are kept."),
+    setting(
+        "browser.allowed_origins",
+        Kind::Origins,
+        "",
+        "Other origins whose pages may call the API, for example [\"https://nas.example.com\"].",
+    ),
+];
+
+/// The setting with this key, which is one of the program's own.
+pub fn find(key: &str) -> &'static Setting {
+    let found = SETTINGS.iter().find(|setting| setting.key == key);
+    found.unwrap_or_else(|| panic!("the table of settings has no {key}"))
+}
+
+impl Setting {
+    /// `log.level` as `CONNECTORD_LOG_LEVEL`.
+    pub fn environment_name(&self) -> String {
+        format!("{ENVIRONMENT_PREFIX}{}", self.key.replace('.', "_").to_uppercase())
+    }
+
+    /// The value where nobody said otherwise.
+    pub fn default_value(&self) -> Value {
+        self.parse_text(self.default).unwrap_or_else(|advice| panic!("the default of {}: {advice}", self.key))
+    }
+
+    /// Parses a flag's or a variable's text; lists are separated by commas there.
+    ///
+    /// # Errors
+    /// What would be right.
+    pub fn parse_text(&self, text: &str) -> Result<Value, String> {
+        let value = match self.kind {
+            Kind::Integer(..) => Value::Integer(text.parse().map_err(|_| self.advice())?),
+            Kind::Origins => {
+                let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
+                Value::List(items.map(str::to_owned).collect())
+            }
+            Kind::Address | Kind::Path | Kind::Word(_) => Value::Text(text.to_owned()),
+        };
+        self.check(value)
+    }
+
+    /// Checks a value of the right type.
+    ///
+    /// # Errors
+    /// What would be right.
+    pub fn check(&self, value: Value) -> Result<Value, String> {
+        let is_right = match (&self.kind, &value) {
+            (Kind::Address, Value::Text(text)) => text.parse::<SocketAddr>().is_ok(),
+            (Kind::Path, Value::Text(text)) => {
+                !text.contains('\0') && (self.key != "data_dir" || !text.is_empty())
+            }
+            (Kind::Word(words), Value::Text(text)) => words.contains(&text.as_str()),
+            (Kind::Integer(least, most), Value::Integer(number)) => (*least..=*most).contains(number),
+            (Kind::Origins, Value::List(items)) => items.iter().all(|item| is_origin(item)),
+            (Kind::Address | Kind::Path | Kind::Word(_) | Kind::Integer(..) | Kind::Origins, _) => false,
+        };
+        if is_right { Ok(value) } else { Err(self.advice()) }
+    }
+
+    /// What would be right, as the end of a sentence.
+    pub fn advice(&self) -> String {
+        match self.kind {
+            Kind::Address => {
+                "write a text in quotes with address and port, for example \"127.0.0.1:8080\"".to_owned()
+            }
+            Kind::Path => "write a path as a text in quotes".to_owned(),
+            Kind::Word(words) => format!("write one of {} as a text in quotes", words.join(", ")),
+            Kind::Integer(least, most) => format!("write a whole number from {least} to {most}"),
+            Kind::Origins => {
+                "write a list of origins such as [\"https://nas.example.com\"], without a path".to_owned()
+            }
+        }
+    }
+}
+
+fn is_origin(text: &str) -> bool {
+    Url::parse(text).is_ok_and(|url| {
+        matches!(url.scheme(), "http" | "https") && url.origin().ascii_serialization() == text
+    })
+}
+
+impl Value {
+    /// As it would stand in the file.
+    pub fn to_toml(&self) -> String {
+        let quote = |text: &str| format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""));
+        match self {
+            Value::Text(text) => quote(text),
+            Value::Integer(number) => number.to_string(),
+            Value::List(items) => {
+                format!("[{}]", items.iter().map(|item| quote(item)).collect::<Vec<_>>().join(", "))
+            }
+        }
+    }
+}
+
+/// `, did you mean …?` with the nearest name, or nothing.
+pub fn suggest(name: &str, known: impl Iterator<Item = String>) -> String {
+    let nearest = known.map(|known| (distance(name, &known), known)).min();
+    match nearest {
+        Some((distance, known)) if distance <= 3 => format!(", did you mean {known}?"),
+        Some(_) | None => String::new(),
+    }
+}
+
+/// Edit distance (Levenshtein).
+fn distance(left: &str, right: &str) -> usize {
+    let right: Vec<char> = right.chars().take(64).collect();
+    let mut row: Vec<usize> = (0..=right.len()).collect();
+    for (at, character) in left.chars().take(64).enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], at + 1);
+        for (column, other) in right.iter().enumerate() {
+            let substitution = diagonal + usize::from(character != *other);
+            diagonal = row[column + 1];
+            row[column + 1] = substitution.min(diagonal + 1).min(row[column] + 1);
+        }
+    }
+    row[right.len()]
+}
+
+/// The text of `config/connectord.toml`.
+pub fn render_file() -> String {
+    let mut text = String::from(
+        "# Configuration of connectord. Every key is here with its default; a file may leave out any of them.\n\
+         # Flags of the command line and CONNECTORD_… variables of the environment come before this file,\n\
+         # for example CONNECTORD_LOG_LEVEL. Check a changed file with: connectord check-config --config FILE\n",
+    );
+    let mut table = "";
+    for setting in SETTINGS {
+        let (in_table, name) = setting.key.split_once('.').unwrap_or(("", setting.key));
+        if in_table != table {
+            text.push_str(&format!("\n[{in_table}]\n"));
+            table = in_table;
+        } else {
+            text.push('\n');
+        }
+        let range = match setting.kind {
+            Kind::Integer(least, most) => format!(" ({least} to {most})"),
+            Kind::Word(words) => format!(" ({})", words.join(", ")),
+            Kind::Address | Kind::Path | Kind::Origins => String::new(),
+        };
+        text.push_str(&format!(
+            "# {}{range}\n{name} = {}\n",
+            setting.sentence,
+            setting.default_value().to_toml()
+        ));
+    }
+    text
+}

@@ -1,0 +1,18 @@
+//! Types and rules of what the program keeps: connectors, users, API keys, jobs. No I/O, no formats.
+//!
+//! Everything here is parsed once at the edge (`ConnectorName::parse`) and plain inside.
+
+pub mod api_key;
+pub mod bucket;
+pub mod connector;
+pub mod endpoint;
+pub mod job;
+pub mod listing;
+pub mod masked;
+pub mod patch;
+pub mod provider;
+pub mod scope;
+pub mod secret;
+pub mod timestamp;
+pub mod user;
+pub mod violation;

@@ -1,0 +1,229 @@
+//! A cloud connector: a name, and what it takes to reach a cloud service.
+
+use crate::domain::endpoint;
+use crate::domain::masked::MaskedText;
+use crate::domain::patch::Patch;
+use crate::domain::provider::Provider;
+use crate::domain::secret::Secret;
+use crate::domain::violation::{Reason, Violation};
+
+/// Longest connector name, in characters (code points).
+pub const NAME_MAX_CHARACTERS: usize = 255;
+/// Longest text attribute other than name and options, in characters.
+pub const TEXT_MAX_CHARACTERS: usize = 1024;
+/// Longest list of mount options, in characters.
+pub const OPTIONS_MAX_CHARACTERS: usize = 4096;
+
+/// A saved connector.
+#[derive(Debug, Clone)]
+pub struct Connector {
+    /// Counts up from 1, never used twice.
+    pub id: u64,
+    /// Unique.
+    pub name: ConnectorName,
+    /// How to reach the service.
+    pub settings: Settings,
+}
+
+/// How to reach a cloud service: everything of a connector that a test needs.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The endpoint as it was sent; checked by [`endpoint::parse_endpoint`].
+    pub url: Option<String>,
+    /// The proxy on the way to the endpoint.
+    pub url_proxy: Option<MaskedText>,
+    /// The kind of service.
+    pub provider: Provider,
+    /// The region that requests are signed for.
+    pub region: Option<String>,
+    /// The public half of the credentials.
+    pub access_key: Option<String>,
+    /// The secret half.
+    pub secret_key: Option<Secret>,
+    /// s3fs mount options, as they were sent.
+    pub options: Option<MaskedText>,
+}
+
+/// A name that a connector may have.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConnectorName(String);
+
+impl ConnectorName {
+    /// Checks a name: 1 to 255 characters, not all digits (that is an id), not `-`, `.` or `..` (these have
+    /// a meaning in a path), no control characters, no space at either end.
+    ///
+    /// # Errors
+    /// The rule that the name breaks.
+    pub fn parse(text: &str) -> Result<Self, Violation> {
+        let refuse = |advice: &str| Err(Violation::invalid("name", text, advice));
+        if text.is_empty() {
+            return Err(Violation::new("name", Reason::Blank));
+        }
+        if text.chars().count() > NAME_MAX_CHARACTERS {
+            return Err(Violation::new("name", Reason::TooLong(NAME_MAX_CHARACTERS as u64)));
+        }
+        if text.trim() != text {
+            return refuse("leave out the space at the beginning or the end");
+        }
+        if text.bytes().all(|byte| byte.is_ascii_digit()) {
+            return refuse("add something other than digits, a number alone is an id");
+        }
+        if matches!(text, "-" | "." | "..") {
+            return refuse("this name has a meaning in addresses, choose another");
+        }
+        if text.chars().any(char::is_control) {
+            return refuse("leave out line ends, tabs and other control characters");
+        }
+        Ok(Self(text.to_owned()))
+    }
+
+    /// A name that was checked when it was stored, maybe by older rules.
+    pub fn from_stored(text: String) -> Self {
+        Self(text)
+    }
+
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// What a request says about each attribute of a connector, parsed one by one.
+#[derive(Debug, Default)]
+pub struct ConnectorPatch {
+    /// See [`Connector::name`].
+    pub name: Patch<ConnectorName>,
+    /// See [`Settings::url`].
+    pub url: Patch<String>,
+    /// See [`Settings::url_proxy`].
+    pub url_proxy: Patch<MaskedText>,
+    /// Cleared means the default, `generic_s3`.
+    pub provider: Patch<Provider>,
+    /// See [`Settings::region`].
+    pub region: Patch<String>,
+    /// See [`Settings::access_key`].
+    pub access_key: Patch<String>,
+    /// See [`Settings::secret_key`].
+    pub secret_key: Patch<Secret>,
+    /// See [`Settings::options`].
+    pub options: Patch<MaskedText>,
+}
+
+impl ConnectorPatch {
+    /// The settings after this patch. A masked form sent back keeps the saved text.
+    pub fn apply_settings(self, before: Option<&Settings>) -> Settings {
+        let keep_masked = |patch: Patch<MaskedText>, saved: Option<&MaskedText>| match patch {
+            Patch::Set(text) => Some(text.or_saved(saved)),
+            Patch::Keep => saved.cloned(),
+            Patch::Clear => None,
+        };
+        let provider = self.provider.apply(before.map(|settings| settings.provider));
+        Settings {
+            url: self.url.apply(before.and_then(|settings| settings.url.clone())),
+            url_proxy: keep_masked(self.url_proxy, before.and_then(|settings| settings.url_proxy.as_ref())),
+            provider: provider.unwrap_or(Provider::GenericS3),
+            region: self.region.apply(before.and_then(|settings| settings.region.clone())),
+            access_key: self.access_key.apply(before.and_then(|settings| settings.access_key.clone())),
+            secret_key: self.secret_key.apply(before.and_then(|settings| settings.secret_key.clone())),
+            options: keep_masked(self.options, before.and_then(|settings| settings.options.as_ref())),
+        }
+    }
+}
+
+impl Settings {
+    /// Rules that concern more than one attribute.
+    pub fn violations(&self) -> Vec<Violation> {
+        if self.url.is_none() && !self.provider.has_well_known_endpoint() {
+            let mut violation = Violation::new("url", Reason::Blank);
+            violation.advice = format!("{} has no well-known endpoint", self.provider.name());
+            return vec![violation];
+        }
+        Vec::new()
+    }
+
+    /// Whether a secret that belongs to `self` would go to another place, or be used in another way, with `other`.
+    pub fn leads_elsewhere(&self, other: &Settings) -> bool {
+        self.provider != other.provider
+            || self.url != other.url
+            || self.url_proxy != other.url_proxy
+            || self.access_key != other.access_key
+            || self.options != other.options
+    }
+}
+
+/// Checks the length of a text attribute.
+///
+/// # Errors
+/// `too_long` with the limit.
+pub fn parse_text(attribute: &str, text: &str, limit: usize) -> Result<String, Violation> {
+    if text.chars().count() > limit {
+        return Err(Violation::new(attribute, Reason::TooLong(limit as u64)));
+    }
+    Ok(text.to_owned())
+}
+
+/// Checks an endpoint.
+///
+/// # Errors
+/// `too_long`, or `invalid` with advice.
+pub fn parse_url(text: &str) -> Result<String, Violation> {
+    let text = parse_text("url", text, TEXT_MAX_CHARACTERS)?;
+    match endpoint::parse_endpoint(&text) {
+        Ok(_) => Ok(text),
+        // Somebody may have put a password into the URL: such a text is not repeated.
+        Err(advice) if text.contains('@') => Err(Violation::invalid_secret("url", advice)),
+        Err(advice) => Err(Violation::invalid("url", &text, advice)),
+    }
+}
+
+/// Checks a proxy. The text may hold a password, so it is never repeated.
+///
+/// # Errors
+/// `too_long`, or `invalid` with advice.
+pub fn parse_url_proxy(text: &str) -> Result<MaskedText, Violation> {
+    let text = parse_text("url_proxy", text, TEXT_MAX_CHARACTERS)?;
+    endpoint::parse_proxy(&text).map_err(|advice| Violation::invalid_secret("url_proxy", advice))?;
+    Ok(MaskedText::proxy(&text))
+}
+
+/// Checks the name of a provider.
+///
+/// # Errors
+/// `invalid`, with the names that would be right.
+pub fn parse_provider(text: &str) -> Result<Provider, Violation> {
+    Provider::parse(text).ok_or_else(|| {
+        let names: Vec<&str> = Provider::ALL.iter().map(|provider| provider.name()).collect();
+        Violation::invalid("provider", text, format!("use one of {}", names.join(", ")))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(name: &str, expected: Result<(), &str>) {
+        let actual = ConnectorName::parse(name).map(|_| ()).map_err(|violation| violation.code());
+        assert_eq!(actual, expected, "{name:?}");
+    }
+
+    #[test]
+    fn names() {
+        check("text", Ok(()));
+        check("a b/c+d%e\"f'ü", Ok(()));
+        check(&"ü".repeat(255), Ok(()));
+        check("１２３", Ok(()));
+        check("...", Ok(()));
+        check("", Err("blank"));
+        check(&"ü".repeat(256), Err("too_long"));
+        for name in ["12", "-", ".", "..", " a", "a ", "a\u{a0}", "a\nb", "a\u{7f}b", "a\u{85}b"] {
+            check(name, Err("invalid"));
+        }
+    }
+
+    #[test]
+    fn a_password_in_a_refused_url_is_not_repeated() {
+        let violation = parse_url("http://user:hunter2@host").expect_err("refused");
+        assert_eq!(violation.reason, Reason::Invalid(None));
+    }
+}

@@ -1,0 +1,120 @@
+//! The kinds of cloud service that a connector can name, and what is known about each.
+
+/// A cloud service, or a family of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Provider {
+    /// Anything that speaks S3.
+    GenericS3,
+    /// Amazon S3.
+    AmazonAwsS3,
+    /// Cloudian HyperStore.
+    CloudianHyperstore,
+    /// Scality RING.
+    ScalityRing,
+    /// Dell EMC ECS.
+    DellEmcEcs,
+    /// Azure Blob Storage.
+    Azure,
+    /// Google Cloud Storage with interoperable keys.
+    GoogleCloudStorage,
+    /// OpenStack Swift.
+    OpenstackSwift,
+    /// Wasabi.
+    Wasabi,
+    /// Quantum ActiveScale.
+    QuantumActivescale,
+    /// DataCore Swarm.
+    DatacoreSwarm,
+}
+
+/// The region that signs requests where a connector names none.
+pub const DEFAULT_REGION: &str = "us-east-1";
+
+impl Provider {
+    /// Every provider, in the order of the API document.
+    pub const ALL: [Provider; 11] = [
+        Provider::GenericS3,
+        Provider::AmazonAwsS3,
+        Provider::CloudianHyperstore,
+        Provider::ScalityRing,
+        Provider::DellEmcEcs,
+        Provider::Azure,
+        Provider::GoogleCloudStorage,
+        Provider::OpenstackSwift,
+        Provider::Wasabi,
+        Provider::QuantumActivescale,
+        Provider::DatacoreSwarm,
+    ];
+
+    /// The name in the API and in stored records.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Provider::GenericS3 => "generic_s3",
+            Provider::AmazonAwsS3 => "amazon_aws_s3",
+            Provider::CloudianHyperstore => "cloudian_hyperstore",
+            Provider::ScalityRing => "scality_ring",
+            Provider::DellEmcEcs => "dell_emc_ecs",
+            Provider::Azure => "azure",
+            Provider::GoogleCloudStorage => "google_cloud_storage",
+            Provider::OpenstackSwift => "openstack_swift",
+            Provider::Wasabi => "wasabi",
+            Provider::QuantumActivescale => "quantum_activescale",
+            Provider::DatacoreSwarm => "datacore_swarm",
+        }
+    }
+
+    /// The provider of this name.
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|provider| provider.name() == name)
+    }
+
+    /// Whether a connector may leave its `url` empty.
+    pub const fn has_well_known_endpoint(self) -> bool {
+        match self {
+            Provider::AmazonAwsS3 | Provider::Azure | Provider::GoogleCloudStorage | Provider::Wasabi => true,
+            Provider::GenericS3
+            | Provider::CloudianHyperstore
+            | Provider::ScalityRing
+            | Provider::DellEmcEcs
+            | Provider::OpenstackSwift
+            | Provider::QuantumActivescale
+            | Provider::DatacoreSwarm => false,
+        }
+    }
+
+    /// The public endpoint, from the vendors' lists of service endpoints. Azure's is named after the account.
+    pub fn well_known_endpoint(self, region: Option<&str>, access_key: Option<&str>) -> Option<String> {
+        let region = region.unwrap_or(DEFAULT_REGION);
+        match self {
+            Provider::AmazonAwsS3 if region.starts_with("cn-") => {
+                Some(format!("https://s3.{region}.amazonaws.com.cn"))
+            }
+            Provider::AmazonAwsS3 => Some(format!("https://s3.{region}.amazonaws.com")),
+            Provider::Wasabi => Some(format!("https://s3.{region}.wasabisys.com")),
+            Provider::GoogleCloudStorage => Some("https://storage.googleapis.com".to_owned()),
+            Provider::Azure => access_key.map(|account| format!("https://{account}.blob.core.windows.net")),
+            Provider::GenericS3
+            | Provider::CloudianHyperstore
+            | Provider::ScalityRing
+            | Provider::DellEmcEcs
+            | Provider::OpenstackSwift
+            | Provider::QuantumActivescale
+            | Provider::DatacoreSwarm => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_parsed_back_and_endpoints_agree() {
+        for provider in Provider::ALL {
+            assert_eq!(Provider::parse(provider.name()), Some(provider));
+            let endpoint = provider.well_known_endpoint(None, Some("account"));
+            assert_eq!(endpoint.is_some(), provider.has_well_known_endpoint());
+        }
+        assert_eq!(Provider::parse("text"), None);
+    }
+}

@@ -1,0 +1,455 @@
+//! The commit log: files of checksummed frames. A commit counts from the moment that its frame is synced.
+//!
+//! ```text
+//! file    header, frames
+//! header  magic (8), format u32, reserved u32, store id (16), generation u64, base position (56), crc32c u32
+//! frame   marker (4), kind u8, zero (3), body length u32, crc32c u32, body
+//! kinds   1 state:     count u32, then changes: a part of the full state at the base
+//!         2 state end: position; it equals the base
+//!         3 commit:    position after it, count u32, then changes
+//! change  key (9), value length u32 (0xffff_ffff: removed), value
+//! ```
+//!
+//! Numbers are little-endian. A frame's checksum covers the generation and the frame's offset too, so that a frame
+//! that strayed from another file or place is not taken for a good one. The marker lets a reader find frames
+//! behind a damaged place: with one there it is damage, without one it is an append that did not end.
+
+use std::fs::File;
+use std::io::{self, BufReader, Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+
+use crate::store::state::{Change, KEY_BYTES, Key, POSITION_BYTES, Position, State};
+
+/// The format that this version writes.
+pub(crate) const FORMAT_VERSION: u32 = 1;
+
+const MAGIC: &[u8; 8] = b"cnctrlog";
+const MARKER: [u8; 4] = *b"\xc0CDf";
+const HEADER_BYTES: usize = 8 + 4 + 4 + 16 + 8 + POSITION_BYTES + 4;
+const FRAME_HEADER_BYTES: usize = 16;
+const REMOVED: u32 = u32::MAX;
+/// Bodies of state frames are closed at this size.
+const STATE_FRAME_BYTES: usize = 256 * 1024;
+/// No frame is longer: a larger length is damage, not a reason to allocate.
+pub(crate) const FRAME_BODY_MAX_BYTES: usize = 64 * 1024 * 1024;
+
+const KIND_STATE: u8 = 1;
+const KIND_STATE_END: u8 = 2;
+const KIND_COMMIT: u8 = 3;
+
+/// What a log file says about itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Header {
+    pub(crate) store_id: [u8; 16],
+    pub(crate) generation: u64,
+    pub(crate) base: Position,
+}
+
+/// The name of a generation's file.
+pub(crate) fn file_name(generation: u64) -> String {
+    format!("{generation:016}.log")
+}
+
+/// The generations in a directory, oldest first, with their paths.
+pub(crate) fn list_generations(directory: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
+    let mut generations = Vec::new();
+    for entry in std::fs::read_dir(directory)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let generation =
+            name.to_str().and_then(|name| name.strip_suffix(".log")).and_then(|number| number.parse().ok());
+        if let Some(generation) = generation {
+            generations.push((generation, entry.path()));
+        }
+    }
+    generations.sort_unstable();
+    Ok(generations)
+}
+
+/// Encodes a whole new file: the header and the full state at its base.
+pub(crate) fn encode_generation(header: &Header, state: &State) -> Vec<u8> {
+    let mut file = Vec::new();
+    file.extend_from_slice(MAGIC);
+    file.extend_from_slice(&FORMAT_VERSION.to_le_bytes());
+    file.extend_from_slice(&[0; 4]);
+    file.extend_from_slice(&header.store_id);
+    file.extend_from_slice(&header.generation.to_le_bytes());
+    file.extend_from_slice(&header.base.to_bytes());
+    let checksum = crc32c::crc32c(&file);
+    file.extend_from_slice(&checksum.to_le_bytes());
+
+    let mut body: Vec<u8> = vec![0; 4];
+    let mut count: u32 = 0;
+    for (key, value) in state.iter() {
+        push_change(&mut body, key, Some(value));
+        count += 1;
+        if body.len() >= STATE_FRAME_BYTES {
+            push_state_frame(&mut file, header.generation, &mut body, &mut count);
+        }
+    }
+    if count > 0 {
+        push_state_frame(&mut file, header.generation, &mut body, &mut count);
+    }
+    let offset = file.len() as u64;
+    push_frame(&mut file, header.generation, offset, KIND_STATE_END, &header.base.to_bytes());
+    file
+}
+
+fn push_state_frame(file: &mut Vec<u8>, generation: u64, body: &mut Vec<u8>, count: &mut u32) {
+    body[..4].copy_from_slice(&count.to_le_bytes());
+    let offset = file.len() as u64;
+    push_frame(file, generation, offset, KIND_STATE, body);
+    body.truncate(4);
+    *count = 0;
+}
+
+/// Appends the frame of one commit to a buffer that will be written at `offset` of the file.
+pub(crate) fn push_commit(
+    buffer: &mut Vec<u8>,
+    generation: u64,
+    offset: u64,
+    position: &Position,
+    changes: &[Change],
+) {
+    let mut body = Vec::with_capacity(POSITION_BYTES + 4 + changes.len() * 256);
+    body.extend_from_slice(&position.to_bytes());
+    body.extend_from_slice(&(changes.len() as u32).to_le_bytes());
+    for change in changes {
+        push_change(&mut body, change.key, change.value.as_deref());
+    }
+    push_frame(buffer, generation, offset + buffer.len() as u64, KIND_COMMIT, &body);
+}
+
+fn push_change(body: &mut Vec<u8>, key: Key, value: Option<&[u8]>) {
+    body.extend_from_slice(&key.to_bytes());
+    match value {
+        Some(value) => {
+            body.extend_from_slice(&(value.len() as u32).to_le_bytes());
+            body.extend_from_slice(value);
+        }
+        None => body.extend_from_slice(&REMOVED.to_le_bytes()),
+    }
+}
+
+fn push_frame(buffer: &mut Vec<u8>, generation: u64, offset: u64, kind: u8, body: &[u8]) {
+    let length = (body.len() as u32).to_le_bytes();
+    buffer.extend_from_slice(&MARKER);
+    buffer.extend_from_slice(&[kind, 0, 0, 0]);
+    buffer.extend_from_slice(&length);
+    buffer.extend_from_slice(&frame_checksum(generation, offset, kind, body).to_le_bytes());
+    buffer.extend_from_slice(body);
+}
+
+fn frame_checksum(generation: u64, offset: u64, kind: u8, body: &[u8]) -> u32 {
+    let mut place = [kind; 21];
+    place[..8].copy_from_slice(&generation.to_le_bytes());
+    place[8..16].copy_from_slice(&offset.to_le_bytes());
+    place[16..20].copy_from_slice(&(body.len() as u32).to_le_bytes());
+    crc32c::crc32c_append(crc32c::crc32c(&place), body)
+}
+
+/// Something good that a reader found.
+pub(crate) enum Entry {
+    /// A part of the full state at the base.
+    State(Vec<Change>),
+    /// The end of the full state.
+    StateEnd,
+    /// A commit.
+    Commit(Position, Vec<Change>),
+}
+
+/// How a file ends.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Tail {
+    /// With a good frame.
+    Whole,
+    /// With bytes that are no good frame, and no good frame behind them: an append that did not end.
+    Torn { length: u64 },
+    /// There is a good frame behind the bad place.
+    Damaged,
+}
+
+/// A file that was read to the end, or to its first bad place.
+#[derive(Debug)]
+pub(crate) struct Scan {
+    /// Where the good frames end.
+    pub(crate) end_offset: u64,
+    /// The position after the last good commit.
+    pub(crate) position: Position,
+    pub(crate) tail: Tail,
+}
+
+/// Why a file cannot be read at all.
+#[derive(Debug)]
+pub(crate) enum ReadError {
+    Io(io::Error),
+    /// Written by a newer version of the program.
+    NewerFormat(u32),
+    /// The reason, as the end of a sentence about the file.
+    Damaged(String),
+}
+
+impl From<io::Error> for ReadError {
+    fn from(error: io::Error) -> Self {
+        ReadError::Io(error)
+    }
+}
+
+/// Reads a file from the start, calling `visit` for each good frame in order. Memory: one frame at a time.
+pub(crate) fn scan(path: &Path, mut visit: impl FnMut(Entry)) -> Result<Scan, ReadError> {
+    let file = File::open(path)?;
+    let file_bytes = file.metadata()?.len();
+    let mut reader = BufReader::with_capacity(256 * 1024, file);
+    let header = read_header(&mut reader)?;
+    let mut scan = Scan { end_offset: HEADER_BYTES as u64, position: header.base, tail: Tail::Whole };
+    let mut is_state_complete = false;
+    while scan.end_offset < file_bytes {
+        let Some((kind, body)) = read_frame(&mut reader, header.generation, scan.end_offset, file_bytes)?
+        else {
+            scan.tail = examine_tail(&mut reader, header.generation, scan.end_offset, file_bytes)?;
+            break;
+        };
+        let entry = decode(kind, &body).ok_or_else(|| {
+            ReadError::Damaged(format!(
+                "the frame at offset {} has a good checksum but no known form",
+                scan.end_offset
+            ))
+        })?;
+        let is_in_order = match &entry {
+            Entry::State(_) => !is_state_complete,
+            Entry::StateEnd => !std::mem::replace(&mut is_state_complete, true),
+            Entry::Commit(position, _) => {
+                is_state_complete && position.sequence == scan.position.sequence + 1
+            }
+        };
+        if !is_in_order {
+            return Err(ReadError::Damaged(format!(
+                "the frame at offset {} is out of order",
+                scan.end_offset
+            )));
+        }
+        if let Entry::Commit(position, _) = &entry {
+            scan.position = *position;
+        }
+        scan.end_offset += (FRAME_HEADER_BYTES + body.len()) as u64;
+        visit(entry);
+    }
+    if !is_state_complete {
+        return Err(ReadError::Damaged("the full state at its beginning is not complete".to_owned()));
+    }
+    Ok(scan)
+}
+
+/// Reads only what a file says about itself.
+pub(crate) fn read_file_header(path: &Path) -> Result<Header, ReadError> {
+    read_header(&mut File::open(path)?)
+}
+
+fn read_header(reader: &mut impl Read) -> Result<Header, ReadError> {
+    let mut bytes = [0; HEADER_BYTES];
+    reader
+        .read_exact(&mut bytes)
+        .map_err(|_| ReadError::Damaged("it is shorter than its header".to_owned()))?;
+    if bytes[..8] != *MAGIC {
+        return Err(ReadError::Damaged("it does not begin as a commit log does".to_owned()));
+    }
+    let format = u32::from_le_bytes(bytes[8..12].try_into().expect("four bytes"));
+    if format > FORMAT_VERSION {
+        return Err(ReadError::NewerFormat(format));
+    }
+    let (content, checksum) = bytes.split_at(HEADER_BYTES - 4);
+    if crc32c::crc32c(content).to_le_bytes() != checksum {
+        return Err(ReadError::Damaged("the checksum of its header is wrong".to_owned()));
+    }
+    Ok(Header {
+        store_id: bytes[16..32].try_into().expect("16 bytes"),
+        generation: u64::from_le_bytes(bytes[32..40].try_into().expect("eight bytes")),
+        base: Position::from_bytes(bytes[40..40 + POSITION_BYTES].try_into().expect("a position")),
+    })
+}
+
+/// Reads the frame at the offset; `None` where there is no good one.
+fn read_frame(
+    reader: &mut impl Read,
+    generation: u64,
+    offset: u64,
+    file_bytes: u64,
+) -> io::Result<Option<(u8, Vec<u8>)>> {
+    if file_bytes - offset < FRAME_HEADER_BYTES as u64 {
+        return Ok(None);
+    }
+    let mut header = [0; FRAME_HEADER_BYTES];
+    reader.read_exact(&mut header)?;
+    let Some((kind, length, checksum)) = parse_frame_header(&header) else { return Ok(None) };
+    if length as u64 > file_bytes - offset - FRAME_HEADER_BYTES as u64 {
+        return Ok(None);
+    }
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body)?;
+    let is_good = frame_checksum(generation, offset, kind, &body) == checksum;
+    Ok(is_good.then_some((kind, body)))
+}
+
+fn parse_frame_header(header: &[u8; FRAME_HEADER_BYTES]) -> Option<(u8, usize, u32)> {
+    let word = |at: usize| u32::from_le_bytes(header[at..at + 4].try_into().expect("four bytes"));
+    let length = word(8) as usize;
+    let is_formed = header[..4] == MARKER && header[5..8] == [0; 3] && length <= FRAME_BODY_MAX_BYTES;
+    is_formed.then_some((header[4], length, word(12)))
+}
+
+/// Looks for a good frame behind a bad place.
+fn examine_tail(
+    reader: &mut BufReader<File>,
+    generation: u64,
+    bad_offset: u64,
+    file_bytes: u64,
+) -> io::Result<Tail> {
+    let torn = Tail::Torn { length: file_bytes - bad_offset };
+    let mut window_offset = bad_offset + 1;
+    let mut window = vec![0; 1024 * 1024];
+    while window_offset + FRAME_HEADER_BYTES as u64 <= file_bytes {
+        reader.seek(SeekFrom::Start(window_offset))?;
+        let length = window.len().min((file_bytes - window_offset) as usize);
+        reader.read_exact(&mut window[..length])?;
+        for at in 0..length.saturating_sub(MARKER.len() - 1) {
+            if window[at..at + MARKER.len()] != MARKER {
+                continue;
+            }
+            let offset = window_offset + at as u64;
+            reader.seek(SeekFrom::Start(offset))?;
+            if read_frame(reader, generation, offset, file_bytes)?.is_some() {
+                return Ok(Tail::Damaged);
+            }
+        }
+        // A marker may lie across the end of the window.
+        window_offset += (length - (MARKER.len() - 1)) as u64;
+    }
+    Ok(torn)
+}
+
+fn decode(kind: u8, body: &[u8]) -> Option<Entry> {
+    match kind {
+        KIND_STATE => Some(Entry::State(decode_changes(body)?)),
+        KIND_STATE_END => (body.len() == POSITION_BYTES).then_some(Entry::StateEnd),
+        KIND_COMMIT => {
+            let (position, changes) = body.split_first_chunk::<POSITION_BYTES>()?;
+            Some(Entry::Commit(Position::from_bytes(position), decode_changes(changes)?))
+        }
+        _ => None,
+    }
+}
+
+fn decode_changes(bytes: &[u8]) -> Option<Vec<Change>> {
+    let (count, mut rest) = bytes.split_first_chunk::<4>()?;
+    let mut changes = Vec::new();
+    for _ in 0..u32::from_le_bytes(*count) {
+        let (key, after_key) = rest.split_first_chunk::<KEY_BYTES>()?;
+        let (length, after_length) = after_key.split_first_chunk::<4>()?;
+        let length = u32::from_le_bytes(*length);
+        let (value, after_value) = match length {
+            REMOVED => (None, after_length),
+            length => {
+                let (value, rest) = after_length.split_at_checked(length as usize)?;
+                (Some(value.into()), rest)
+            }
+        };
+        changes.push(Change { key: Key::from_bytes(*key)?, value });
+        rest = after_value;
+    }
+    rest.is_empty().then_some(changes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::state::Kind;
+
+    fn change(id: u64, value: &[u8]) -> Change {
+        Change { key: Key::new(Kind::Connector, id), value: Some(value.into()) }
+    }
+
+    /// A file with three records in its state and five commits; returns it with the offset of each commit.
+    fn sample() -> (Vec<u8>, Vec<usize>) {
+        let mut state = State::default();
+        for id in 1..=3 {
+            state.apply(change(id, b"state"));
+        }
+        let header = Header { store_id: [7; 16], generation: 4, base: state.position(10, 1000) };
+        let mut file = encode_generation(&header, &state);
+        let mut offsets = Vec::new();
+        for sequence in 11..=15 {
+            let changes =
+                [change(sequence, &[sequence as u8; 100]), Change { value: None, ..change(1, b"") }];
+            for change in changes.iter().cloned() {
+                state.apply(change);
+            }
+            offsets.push(file.len());
+            let position = state.position(sequence, 1000);
+            let mut frame = Vec::new();
+            push_commit(&mut frame, 4, file.len() as u64, &position, &changes);
+            file.extend_from_slice(&frame);
+        }
+        (file, offsets)
+    }
+
+    fn read(bytes: &[u8]) -> (Result<Scan, ReadError>, usize) {
+        let directory = std::env::temp_dir().join(format!(
+            "connectord-log-{}-{:?}",
+            std::process::id(),
+            std::thread::current().id()
+        ));
+        std::fs::create_dir_all(&directory).expect("created");
+        let path = directory.join(file_name(4));
+        std::fs::write(&path, bytes).expect("written");
+        let mut commits = 0;
+        let result = scan(&path, |entry| commits += usize::from(matches!(entry, Entry::Commit(..))));
+        std::fs::remove_dir_all(&directory).expect("removed");
+        (result, commits)
+    }
+
+    #[test]
+    fn a_whole_file_is_read_back() {
+        let (file, _) = sample();
+        let (result, commits) = read(&file);
+        let scan = result.expect("good");
+        assert_eq!((scan.tail, commits, scan.position.sequence), (Tail::Whole, 5, 15));
+        assert_eq!(scan.end_offset, file.len() as u64);
+    }
+
+    #[test]
+    fn every_truncation_leaves_a_prefix_or_is_refused() {
+        let (file, offsets) = sample();
+        for length in 0..file.len() {
+            let (result, commits) = read(&file[..length]);
+            if length < offsets[0] {
+                assert!(result.is_err(), "{length} bytes without the full state were accepted");
+                continue;
+            }
+            let scan = result.expect("the state is whole");
+            let whole = offsets.iter().filter(|offset| **offset <= length).count() - 1;
+            let is_boundary = offsets.contains(&length);
+            let expected = if is_boundary {
+                Tail::Whole
+            } else {
+                Tail::Torn { length: (length - offsets[whole]) as u64 }
+            };
+            assert_eq!((commits, scan.tail), (whole, expected), "{length}");
+        }
+    }
+
+    #[test]
+    fn every_flipped_bit_is_noticed() {
+        let (file, offsets) = sample();
+        for position in 0..file.len() {
+            let mut bytes = file.clone();
+            bytes[position] ^= 1 << (position % 8);
+            match read(&bytes) {
+                (Err(_), _) => assert!(position < offsets[0]),
+                (Ok(scan), commits) if position >= offsets[4] => {
+                    assert_eq!((commits, matches!(scan.tail, Tail::Torn { .. })), (4, true), "{position}");
+                }
+                (Ok(scan), _) => assert_eq!(scan.tail, Tail::Damaged, "{position}"),
+            }
+        }
+    }
+}

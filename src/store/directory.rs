@@ -1,0 +1,135 @@
+//! The data directory: its layout, its lock, and files that only their owner may read.
+//!
+//! ```text
+//! DATA/sled/             sled's files and commit-log/: this directory is the backup
+//! DATA/secret.key        opens the secrets; never inside sled/
+//! DATA/first-start.txt   the first password, until it was used
+//! DATA/lock              held while a process uses the directory; holds its process id
+//! ```
+
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::io::{self, Read, Seek, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+/// A data directory that this process has to itself.
+pub struct DataDirectory {
+    root: PathBuf,
+    _lock: File,
+}
+
+/// Why a data directory cannot be used.
+#[derive(Debug)]
+pub enum DirectoryError {
+    /// Another process has it; its id, where it can be read.
+    InUse(Option<u32>),
+    /// Something else, with the path that it is about.
+    Io(PathBuf, io::Error),
+}
+
+impl DataDirectory {
+    /// Creates the directory where it is missing, and locks it.
+    ///
+    /// # Errors
+    /// Another process has it, or the file system refuses.
+    pub fn lock(root: &Path) -> Result<Self, DirectoryError> {
+        create_private_directory(root).map_err(|error| DirectoryError::Io(root.to_owned(), error))?;
+        let path = root.join("lock");
+        let with_path = |error: io::Error| DirectoryError::Io(path.clone(), error);
+        let options =
+            OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).clone();
+        let mut lock = options.open(&path).map_err(with_path)?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let mut text = String::new();
+                let holder =
+                    lock.take(32).read_to_string(&mut text).ok().and_then(|_| text.trim().parse().ok());
+                return Err(DirectoryError::InUse(holder));
+            }
+            Err(TryLockError::Error(error)) => return Err(with_path(error)),
+        }
+        let write_id = |lock: &mut File| {
+            lock.set_len(0)?;
+            lock.rewind()?;
+            writeln!(lock, "{}", std::process::id())
+        };
+        write_id(&mut lock).map_err(with_path)?;
+        Ok(Self { root: root.to_owned(), _lock: lock })
+    }
+
+    /// The data directory itself.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// What to copy as a backup.
+    pub fn sled(&self) -> PathBuf {
+        self.root.join("sled")
+    }
+
+    /// The generations of the commit log.
+    pub fn commit_log(&self) -> PathBuf {
+        self.sled().join("commit-log")
+    }
+
+    /// Where the key file is unless configured elsewhere.
+    pub fn default_secret_key_file(&self) -> PathBuf {
+        self.root.join("secret.key")
+    }
+
+    /// Holds the generated password until the first sign-in.
+    pub fn first_start_file(&self) -> PathBuf {
+        self.root.join("first-start.txt")
+    }
+}
+
+/// Creates a directory, and those above it, for its owner alone. One that is there is left as it is.
+///
+/// # Errors
+/// What the file system says.
+pub fn create_private_directory(path: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
+
+/// Writes a file that only its owner may read, whole or not at all, and syncs it with its directory.
+///
+/// # Errors
+/// What the file system says.
+pub fn write_private_file(path: &Path, content: &[u8]) -> io::Result<()> {
+    let mut temporary = path.as_os_str().to_owned();
+    temporary.push(".new");
+    let temporary = PathBuf::from(temporary);
+    let write = || {
+        // A leftover of a start that was killed may have other rights: it is not reused.
+        remove_if_present(&temporary)?;
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
+        file.write_all(content)?;
+        file.sync_all()?;
+        fs::rename(&temporary, path)?;
+        sync_parent(path)
+    };
+    write().inspect_err(|_| {
+        let _ = remove_if_present(&temporary);
+    })
+}
+
+/// Removes a file; one that is not there is fine.
+///
+/// # Errors
+/// What the file system says.
+pub fn remove_if_present(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+/// Syncs the directory that holds the path, so that its name is on disk.
+///
+/// # Errors
+/// What the file system says.
+pub fn sync_parent(path: &Path) -> io::Result<()> {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    File::open(parent)?.sync_all()
+}

@@ -1,0 +1,112 @@
+//! What reads see: every record of one commit, decoded, in immutable maps.
+//!
+//! Copying an index copies a few pointers; a changed copy shares all that did not change with the original. So a
+//! reader keeps one commit as long as it likes, and a writer prepares the next one beside it.
+
+use std::sync::Arc;
+
+use imbl::OrdMap;
+
+use crate::domain::api_key::ApiKey;
+use crate::domain::connector::Connector;
+use crate::domain::job::Job;
+use crate::domain::user::User;
+use crate::store::records::Record;
+use crate::store::state::Kind;
+
+/// Every record, as of one commit.
+#[derive(Clone, Default)]
+pub struct Index {
+    pub(crate) users: Table<User>,
+    pub(crate) api_keys: Table<ApiKey>,
+    pub(crate) connectors: Table<Connector>,
+    pub(crate) jobs: Table<Job>,
+    /// The last id given out, for each kind.
+    pub(crate) counters: OrdMap<Kind, u64>,
+}
+
+impl Index {
+    /// The users; the unique text is the name.
+    pub fn users(&self) -> &Table<User> {
+        &self.users
+    }
+
+    /// The API keys of all users; the unique text is the lookup part.
+    pub fn api_keys(&self) -> &Table<ApiKey> {
+        &self.api_keys
+    }
+
+    /// The connectors; the unique text is the name.
+    pub fn connectors(&self) -> &Table<Connector> {
+        &self.connectors
+    }
+
+    /// The test jobs; the unique text is the job id that clients know.
+    pub fn jobs(&self) -> &Table<Job> {
+        &self.jobs
+    }
+}
+
+/// The records of one kind, by id and by a unique text.
+pub struct Table<T> {
+    by_id: OrdMap<u64, Arc<T>>,
+    by_text: OrdMap<Arc<str>, u64>,
+}
+
+impl<T> Clone for Table<T> {
+    fn clone(&self) -> Self {
+        Self { by_id: self.by_id.clone(), by_text: self.by_text.clone() }
+    }
+}
+
+impl<T> Default for Table<T> {
+    fn default() -> Self {
+        Self { by_id: OrdMap::new(), by_text: OrdMap::new() }
+    }
+}
+
+impl<T> Table<T> {
+    /// The record with this id.
+    pub fn get(&self, id: u64) -> Option<&Arc<T>> {
+        self.by_id.get(&id)
+    }
+
+    /// The record with this unique text.
+    pub fn find(&self, text: &str) -> Option<&Arc<T>> {
+        self.by_text.get(text).and_then(|id| self.by_id.get(id))
+    }
+
+    /// All records in the order of their ids.
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = &Arc<T>> {
+        self.by_id.values()
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.by_id.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.by_id.is_empty()
+    }
+}
+
+impl<T: Record> Table<T> {
+    pub(crate) fn put(&mut self, record: Arc<T>) {
+        let id = record.id();
+        let before = self.by_id.insert(id, Arc::clone(&record));
+        if let Some(before) = before.filter(|before| before.unique_text() != record.unique_text()) {
+            self.by_text.remove(before.unique_text());
+        }
+        if self.by_text.get(record.unique_text()) != Some(&id) {
+            self.by_text.insert(record.unique_text().into(), id);
+        }
+    }
+
+    pub(crate) fn remove(&mut self, id: u64) -> Option<Arc<T>> {
+        let record = self.by_id.remove(&id)?;
+        self.by_text.remove(record.unique_text());
+        Some(record)
+    }
+}

@@ -1,0 +1,384 @@
+//! How each kind of record is stored: a format version byte, then JSON with names of its own.
+//!
+//! These shapes belong to the disk alone. The API may rename what it likes; an attribute here keeps its name for good.
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::domain::api_key::ApiKey;
+use crate::domain::bucket::Bucket;
+use crate::domain::connector::{Connector, ConnectorName, Settings};
+use crate::domain::job::{Job, JobState, Verdict};
+use crate::domain::masked::MaskedText;
+use crate::domain::provider::Provider;
+use crate::domain::scope::Scope;
+use crate::domain::secret::Secret;
+use crate::domain::timestamp::Timestamp;
+use crate::domain::user::User;
+use crate::store::index::{Index, Table};
+use crate::store::sealing::Sealer;
+use crate::store::state::{Key, Kind};
+
+/// The version of stored records that this program writes.
+pub(crate) const RECORD_VERSION: u8 = 1;
+
+/// A domain type that the store keeps.
+pub(crate) trait Record: Sized + Send + Sync + 'static {
+    /// Its kind on disk.
+    const KIND: Kind;
+    /// Its number among its kind.
+    fn id(&self) -> u64;
+    /// The text that no other record of its kind has.
+    fn unique_text(&self) -> &str;
+    /// Its stored bytes.
+    fn encode(&self, sealer: &Sealer) -> Vec<u8>;
+    /// Reads stored bytes; the error is the end of a sentence.
+    fn decode(id: u64, bytes: &[u8], sealer: &Sealer) -> Result<Self, String>;
+    /// Its table, to change.
+    fn table_mut(index: &mut Index) -> &mut Table<Self>;
+}
+
+/// Encodes any stored shape.
+pub(crate) fn encode_record(stored: &impl Serialize) -> Vec<u8> {
+    let mut bytes = vec![RECORD_VERSION];
+    serde_json::to_writer(&mut bytes, stored).expect("stored shapes have text keys and no failing parts");
+    bytes
+}
+
+/// Decodes any stored shape; the error is the end of a sentence.
+pub(crate) fn decode_record<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
+    match bytes.split_first() {
+        Some((&RECORD_VERSION, json)) => {
+            // serde's own message may quote the record: only its place is told.
+            serde_json::from_slice(json)
+                .map_err(|error| format!("it is malformed at column {}", error.column()))
+        }
+        Some((version, _)) if *version > RECORD_VERSION => Err(format!(
+            "it has format {version}, written by a newer version; this one knows {RECORD_VERSION}"
+        )),
+        Some(_) | None => Err("it has no known format".to_owned()),
+    }
+}
+
+/// A text that may hold a password: then it is sealed.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum StoredText {
+    Plain(String),
+    Sealed(String),
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredSettings {
+    provider: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    url: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    url_proxy: Option<StoredText>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    region: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    access_key: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    sealed_secret_key: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    options: Option<StoredText>,
+}
+
+impl StoredSettings {
+    fn from_settings(settings: &Settings, key: Key, sealer: &Sealer) -> Self {
+        let store_text = |attribute: &str, text: &MaskedText| match text.holds_password() {
+            true => StoredText::Sealed(sealer.seal(key, attribute, text.full())),
+            false => StoredText::Plain(text.masked().to_owned()),
+        };
+        Self {
+            provider: settings.provider.name().to_owned(),
+            url: settings.url.clone(),
+            url_proxy: settings.url_proxy.as_ref().map(|text| store_text("url_proxy", text)),
+            region: settings.region.clone(),
+            access_key: settings.access_key.clone(),
+            sealed_secret_key: settings
+                .secret_key
+                .as_ref()
+                .map(|secret| sealer.seal(key, "secret_key", secret)),
+            options: settings.options.as_ref().map(|text| store_text("options", text)),
+        }
+    }
+
+    fn into_settings(self, key: Key, sealer: &Sealer) -> Result<Settings, String> {
+        let load_text = |attribute: &str, text: Option<StoredText>, parse: fn(&str) -> MaskedText| match text
+        {
+            Some(StoredText::Plain(text)) => Ok(Some(parse(&text))),
+            Some(StoredText::Sealed(sealed)) => {
+                Ok(Some(parse(sealer.open(key, attribute, &sealed)?.expose())))
+            }
+            None => Ok::<_, String>(None),
+        };
+        let secret_key = self.sealed_secret_key.map(|sealed| sealer.open(key, "secret_key", &sealed));
+        Ok(Settings {
+            url: self.url,
+            url_proxy: load_text("url_proxy", self.url_proxy, MaskedText::proxy)?,
+            provider: Provider::parse(&self.provider)
+                .ok_or_else(|| format!("its provider {} is unknown", self.provider))?,
+            region: self.region,
+            access_key: self.access_key,
+            secret_key: secret_key.transpose()?,
+            options: load_text("options", self.options, MaskedText::mount_options)?,
+        })
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredConnector {
+    name: String,
+    settings: StoredSettings,
+}
+
+impl Record for Connector {
+    const KIND: Kind = Kind::Connector;
+
+    fn id(&self) -> u64 {
+        self.id
+    }
+
+    fn unique_text(&self) -> &str {
+        self.name.as_str()
+    }
+
+    fn encode(&self, sealer: &Sealer) -> Vec<u8> {
+        let key = Key::new(Self::KIND, self.id);
+        let settings = StoredSettings::from_settings(&self.settings, key, sealer);
+        encode_record(&StoredConnector { name: self.name.as_str().to_owned(), settings })
+    }
+
+    fn decode(id: u64, bytes: &[u8], sealer: &Sealer) -> Result<Self, String> {
+        let stored: StoredConnector = decode_record(bytes)?;
+        let settings = stored.settings.into_settings(Key::new(Self::KIND, id), sealer)?;
+        Ok(Self { id, name: ConnectorName::from_stored(stored.name), settings })
+    }
+
+    fn table_mut(index: &mut Index) -> &mut Table<Self> {
+        &mut index.connectors
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredUser {
+    name: String,
+    /// Sealed, so that a copied directory does not even let a weak password be guessed.
+    sealed_password_hash: String,
+    revision: u64,
+    created_at_ms: i64,
+}
+
+impl Record for User {
+    const KIND: Kind = Kind::User;
+
+    fn id(&self) -> u64 {
+        self.id
+    }
+
+    fn unique_text(&self) -> &str {
+        &self.name
+    }
+
+    fn encode(&self, sealer: &Sealer) -> Vec<u8> {
+        let key = Key::new(Self::KIND, self.id);
+        encode_record(&StoredUser {
+            name: self.name.clone(),
+            sealed_password_hash: sealer.seal(key, "password_hash", &self.password_hash),
+            revision: self.revision,
+            created_at_ms: self.created_at.unix_ms(),
+        })
+    }
+
+    fn decode(id: u64, bytes: &[u8], sealer: &Sealer) -> Result<Self, String> {
+        let stored: StoredUser = decode_record(bytes)?;
+        let key = Key::new(Self::KIND, id);
+        Ok(Self {
+            id,
+            name: stored.name,
+            password_hash: sealer.open(key, "password_hash", &stored.sealed_password_hash)?,
+            revision: stored.revision,
+            created_at: Timestamp::from_unix_ms(stored.created_at_ms),
+        })
+    }
+
+    fn table_mut(index: &mut Index) -> &mut Table<Self> {
+        &mut index.users
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredApiKey {
+    user_id: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
+    lookup: String,
+    last_four: String,
+    hash: String,
+    /// Pairs of controller and action.
+    scopes: Vec<(String, String)>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    expires_at_ms: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    last_used_at_ms: Option<i64>,
+}
+
+impl Record for ApiKey {
+    const KIND: Kind = Kind::ApiKey;
+
+    fn id(&self) -> u64 {
+        self.id
+    }
+
+    fn unique_text(&self) -> &str {
+        &self.lookup
+    }
+
+    fn encode(&self, _sealer: &Sealer) -> Vec<u8> {
+        let scopes = self.scopes.iter().map(|scope| (scope.controller.clone(), scope.action.clone()));
+        encode_record(&StoredApiKey {
+            user_id: self.user_id,
+            name: self.name.clone(),
+            lookup: self.lookup.clone(),
+            last_four: self.last_four.clone(),
+            hash: self.hash.expose().to_owned(),
+            scopes: scopes.collect(),
+            expires_at_ms: self.expires_at.map(Timestamp::unix_ms),
+            last_used_at_ms: self.last_used_at.map(Timestamp::unix_ms),
+        })
+    }
+
+    fn decode(id: u64, bytes: &[u8], _sealer: &Sealer) -> Result<Self, String> {
+        let stored: StoredApiKey = decode_record(bytes)?;
+        let scopes = stored.scopes.into_iter().map(|(controller, action)| Scope { controller, action });
+        Ok(Self {
+            id,
+            user_id: stored.user_id,
+            name: stored.name,
+            lookup: stored.lookup,
+            last_four: stored.last_four,
+            hash: Secret::new(stored.hash),
+            scopes: scopes.collect(),
+            expires_at: stored.expires_at_ms.map(Timestamp::from_unix_ms),
+            last_used_at: stored.last_used_at_ms.map(Timestamp::from_unix_ms),
+        })
+    }
+
+    fn table_mut(index: &mut Index) -> &mut Table<Self> {
+        &mut index.api_keys
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredJob {
+    job_id: String,
+    caller: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    connector_id: Option<u64>,
+    created_at_ms: i64,
+    state: StoredJobState,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum StoredJobState {
+    Queued { settings: Box<StoredSettings>, runs_begun: u32 },
+    Completed { ended_at_ms: i64, buckets: Vec<StoredBucket> },
+    Failed { ended_at_ms: i64, code: String, message: String, hint: String, stage: String },
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredBucket {
+    name: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    location: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    file_count: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    file_size_sum: Option<u64>,
+}
+
+impl Record for Job {
+    const KIND: Kind = Kind::Job;
+
+    fn id(&self) -> u64 {
+        self.id
+    }
+
+    fn unique_text(&self) -> &str {
+        &self.job_id
+    }
+
+    fn encode(&self, sealer: &Sealer) -> Vec<u8> {
+        let key = Key::new(Self::KIND, self.id);
+        let state = match &self.state {
+            JobState::Queued { settings, runs_begun } => StoredJobState::Queued {
+                settings: Box::new(StoredSettings::from_settings(settings, key, sealer)),
+                runs_begun: *runs_begun,
+            },
+            JobState::Completed { ended_at, buckets } => {
+                let buckets = buckets.iter().map(|bucket| StoredBucket {
+                    name: bucket.name.clone(),
+                    location: bucket.location.clone(),
+                    file_count: bucket.file_count,
+                    file_size_sum: bucket.file_size_sum,
+                });
+                StoredJobState::Completed { ended_at_ms: ended_at.unix_ms(), buckets: buckets.collect() }
+            }
+            JobState::Failed { ended_at, verdict } => StoredJobState::Failed {
+                ended_at_ms: ended_at.unix_ms(),
+                code: verdict.code.clone(),
+                message: verdict.message.clone(),
+                hint: verdict.hint.clone(),
+                stage: verdict.stage.clone(),
+            },
+        };
+        encode_record(&StoredJob {
+            job_id: self.job_id.clone(),
+            caller: self.caller.clone(),
+            connector_id: self.connector_id,
+            created_at_ms: self.created_at.unix_ms(),
+            state,
+        })
+    }
+
+    fn decode(id: u64, bytes: &[u8], sealer: &Sealer) -> Result<Self, String> {
+        let stored: StoredJob = decode_record(bytes)?;
+        let state = match stored.state {
+            StoredJobState::Queued { settings, runs_begun } => JobState::Queued {
+                settings: Box::new(settings.into_settings(Key::new(Self::KIND, id), sealer)?),
+                runs_begun,
+            },
+            StoredJobState::Completed { ended_at_ms, buckets } => {
+                let buckets = buckets.into_iter().map(|bucket| Bucket {
+                    name: bucket.name,
+                    location: bucket.location,
+                    file_count: bucket.file_count,
+                    file_size_sum: bucket.file_size_sum,
+                });
+                JobState::Completed {
+                    ended_at: Timestamp::from_unix_ms(ended_at_ms),
+                    buckets: buckets.collect(),
+                }
+            }
+            StoredJobState::Failed { ended_at_ms, code, message, hint, stage } => JobState::Failed {
+                ended_at: Timestamp::from_unix_ms(ended_at_ms),
+                verdict: Verdict { code, message, hint, stage },
+            },
+        };
+        Ok(Self {
+            id,
+            job_id: stored.job_id,
+            caller: stored.caller,
+            connector_id: stored.connector_id,
+            created_at: Timestamp::from_unix_ms(stored.created_at_ms),
+            state,
+        })
+    }
+
+    fn table_mut(index: &mut Index) -> &mut Table<Self> {
+        &mut index.jobs
+    }
+}

@@ -1,0 +1,305 @@
+//! The one writer: a thread that checks, logs, syncs, publishes and acknowledges, many requests at a time.
+//!
+//! A request counts from the moment that its frame is synced (`fdatasync`). Whatever is told to a caller, also
+//! a refusal that rests on another request of the same batch, is told after that.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::mpsc::SyncSender;
+
+use arc_swap::ArcSwap;
+use tokio::sync::{mpsc, oneshot};
+use tracing::{error, warn};
+
+use crate::domain::timestamp::Timestamp;
+use crate::store::commit_log::{self, FRAME_BODY_MAX_BYTES};
+use crate::store::index::Index;
+use crate::store::records::{Record, encode_record};
+use crate::store::sealing::Sealer;
+use crate::store::sled_trees::SledBatch;
+use crate::store::state::{Change, Key, Kind, Position, State};
+
+/// Most requests that share one sync.
+const BATCH_MAX: usize = 1024;
+/// A batch is closed at this size, whatever its number of requests.
+const BATCH_MAX_BYTES: usize = 8 * 1024 * 1024;
+/// Exit status after a failure that only a restart can mend; the service manager restarts the process.
+const EXIT_STORE_FAILED: i32 = 74;
+
+/// Why a change was not stored: nothing of it is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unavailable {
+    /// A plain reason for people.
+    pub reason: String,
+}
+
+impl Unavailable {
+    fn new(reason: impl Into<String>) -> Self {
+        Self { reason: reason.into() }
+    }
+}
+
+/// A change being prepared. It sees its own changes and those of the requests before it.
+pub struct Transaction<'a> {
+    index: Index,
+    changes: Vec<Change>,
+    sealer: &'a Sealer,
+    now: Timestamp,
+}
+
+impl Transaction<'_> {
+    /// Everything, as of this change.
+    pub fn index(&self) -> &Index {
+        &self.index
+    }
+
+    /// The time of this change; never before that of an earlier one.
+    pub fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    /// Adds or replaces a record.
+    pub fn put<T: Record>(&mut self, record: T) -> Arc<T> {
+        let value = record.encode(self.sealer);
+        self.changes.push(Change { key: Key::new(T::KIND, record.id()), value: Some(value.into()) });
+        let record = Arc::new(record);
+        T::table_mut(&mut self.index).put(Arc::clone(&record));
+        record
+    }
+
+    /// Removes a record, if it is there.
+    pub fn remove<T: Record>(&mut self, id: u64) -> Option<Arc<T>> {
+        let record = T::table_mut(&mut self.index).remove(id)?;
+        self.changes.push(Change { key: Key::new(T::KIND, id), value: None });
+        Some(record)
+    }
+
+    /// The next id of a kind: from 1 up, never one that was given out before.
+    pub fn next_id<T: Record>(&mut self) -> u64 {
+        let id = self.index.counters.get(&T::KIND).copied().unwrap_or(0) + 1;
+        self.index.counters.insert(T::KIND, id);
+        let value = encode_record(&id);
+        self.changes.push(Change { key: Key::new(Kind::Counter, T::KIND as u64), value: Some(value.into()) });
+        id
+    }
+}
+
+/// A change on its way to the writer: prepares itself, and is then told how it went.
+pub(crate) trait Request: Send {
+    /// Prepares the change; `false` means that nothing of it is to be stored.
+    fn prepare(&mut self, transaction: &mut Transaction<'_>) -> bool;
+    /// Tells the caller. Called once, last.
+    fn finish(self: Box<Self>, outcome: Result<(), Unavailable>);
+}
+
+/// What the writer's queue holds.
+pub(crate) enum Message {
+    /// A change.
+    Request(Box<dyn Request>),
+    /// Nothing follows: end after what came before.
+    Stop,
+}
+
+/// A request made of a function, answered through a channel.
+pub(crate) struct FunctionRequest<F, T, E> {
+    function: Option<F>,
+    prepared: Option<Result<T, E>>,
+    reply: oneshot::Sender<Result<T, E>>,
+}
+
+impl<F, T, E> FunctionRequest<F, T, E>
+where
+    F: FnOnce(&mut Transaction<'_>) -> Result<T, E>,
+{
+    pub(crate) fn new(function: F) -> (Self, oneshot::Receiver<Result<T, E>>) {
+        let (reply, receiver) = oneshot::channel();
+        (Self { function: Some(function), prepared: None, reply }, receiver)
+    }
+}
+
+impl<F, T, E> Request for FunctionRequest<F, T, E>
+where
+    F: FnOnce(&mut Transaction<'_>) -> Result<T, E> + Send,
+    T: Send,
+    E: Send + From<Unavailable>,
+{
+    fn prepare(&mut self, transaction: &mut Transaction<'_>) -> bool {
+        let function = self.function.take().expect("a request is prepared once");
+        let result = function(transaction);
+        let is_ok = result.is_ok();
+        self.prepared = Some(result);
+        is_ok
+    }
+
+    fn finish(self: Box<Self>, outcome: Result<(), Unavailable>) {
+        let result = match (outcome, self.prepared) {
+            (Ok(()), Some(prepared)) => prepared,
+            (Ok(()), None) => {
+                Err(Unavailable::new("the change could not be prepared; the log says why").into())
+            }
+            (Err(unavailable), _) => Err(unavailable.into()),
+        };
+        // A caller that went away has nothing to be told; the change stays.
+        let _ = self.reply.send(result);
+    }
+}
+
+/// The open end of the commit log.
+pub(crate) struct LogEnd {
+    pub(crate) file: File,
+    pub(crate) generation: u64,
+    pub(crate) offset: u64,
+}
+
+/// Everything that the writer thread owns.
+pub(crate) struct Writer {
+    pub(crate) requests: mpsc::Receiver<Message>,
+    pub(crate) published: Arc<ArcSwap<Index>>,
+    pub(crate) sealer: Sealer,
+    pub(crate) state: State,
+    pub(crate) position: Position,
+    pub(crate) log: LogEnd,
+    pub(crate) sled: SyncSender<SledBatch>,
+}
+
+/// A batch being prepared: what it would change, and how to take it back.
+struct Batch {
+    index: Index,
+    position: Position,
+    frames: Vec<u8>,
+    /// Each change with the value before it, in order.
+    undo: Vec<(Change, Option<Box<[u8]>>)>,
+    outcomes: Vec<(Box<dyn Request>, Result<(), Unavailable>)>,
+}
+
+impl Writer {
+    /// Works until it is told to stop, or every sender is gone.
+    pub(crate) fn run(mut self) {
+        let mut is_stopping = false;
+        while let Some(Message::Request(first)) = self.requests.blocking_recv().filter(|_| !is_stopping) {
+            let mut batch = Batch {
+                index: Index::clone(&self.published.load()),
+                position: self.position,
+                frames: Vec::new(),
+                undo: Vec::new(),
+                outcomes: Vec::new(),
+            };
+            self.prepare(&mut batch, first);
+            while batch.outcomes.len() < BATCH_MAX && batch.frames.len() < BATCH_MAX_BYTES {
+                match self.requests.try_recv() {
+                    Ok(Message::Request(next)) => self.prepare(&mut batch, next),
+                    Ok(Message::Stop) => {
+                        is_stopping = true;
+                        break;
+                    }
+                    Err(_) => break,
+                }
+            }
+            self.commit(batch);
+        }
+    }
+
+    /// Lets one request prepare its change and adds it to the batch as one record.
+    fn prepare(&mut self, batch: &mut Batch, mut request: Box<dyn Request>) {
+        let now = Timestamp::now().max(Timestamp::from_unix_ms(batch.position.time_ms));
+        let mut transaction =
+            Transaction { index: batch.index.clone(), changes: Vec::new(), sealer: &self.sealer, now };
+        let prepared = catch_unwind(AssertUnwindSafe(|| request.prepare(&mut transaction)));
+        let Transaction { index, changes, .. } = transaction;
+        let outcome = match prepared {
+            Ok(true) if changes.is_empty() => Ok(()),
+            Ok(true) => self.append(batch, index, changes, now),
+            Ok(false) => Ok(()),
+            Err(_) => {
+                error!("preparing a change panicked; nothing of it was stored");
+                Err(Unavailable::new("the change could not be prepared; the log says why"))
+            }
+        };
+        batch.outcomes.push((request, outcome));
+    }
+
+    fn append(
+        &mut self,
+        batch: &mut Batch,
+        index: Index,
+        changes: Vec<Change>,
+        now: Timestamp,
+    ) -> Result<(), Unavailable> {
+        let bytes: usize =
+            changes.iter().map(|change| change.value.as_ref().map_or(0, |value| value.len()) + 13).sum();
+        if bytes + 1024 > FRAME_BODY_MAX_BYTES {
+            return Err(Unavailable::new("the change is too large for one record"));
+        }
+        for change in &changes {
+            let before = self.state.apply(change.clone());
+            batch.undo.push((change.clone(), before));
+        }
+        batch.index = index;
+        batch.position = self.state.position(batch.position.sequence + 1, now.unix_ms());
+        commit_log::push_commit(
+            &mut batch.frames,
+            self.log.generation,
+            self.log.offset,
+            &batch.position,
+            &changes,
+        );
+        Ok(())
+    }
+
+    /// The commit point, and all that follows from it.
+    fn commit(&mut self, batch: Batch) {
+        let written = if batch.frames.is_empty() { Ok(()) } else { self.write(&batch.frames) };
+        let changes = match written {
+            Ok(()) => {
+                self.position = batch.position;
+                self.log.offset += batch.frames.len() as u64;
+                batch.undo.iter().map(|(change, before)| {
+                    (change.clone(), before.as_ref().map_or(0, |before| before.len()))
+                })
+            }
+            Err(unavailable) => {
+                for (change, before) in batch.undo.into_iter().rev() {
+                    self.state.apply(Change { key: change.key, value: before });
+                }
+                for (request, _) in batch.outcomes {
+                    request.finish(Err(unavailable.clone()));
+                }
+                return;
+            }
+        };
+        let changes: Vec<_> = changes.collect();
+        self.published.store(Arc::new(batch.index));
+        for (request, outcome) in batch.outcomes {
+            request.finish(outcome);
+        }
+        if !changes.is_empty() {
+            // The receiver ends only after this thread; a sled that failed is drained, not closed.
+            let _ = self.sled.send(SledBatch { position: batch.position, changes });
+        }
+    }
+
+    /// Appends and syncs. After a failed append the file is as before; after a failed sync nobody knows, so the
+    /// process ends: the page cache may claim what the disk does not have.
+    fn write(&mut self, frames: &[u8]) -> Result<(), Unavailable> {
+        if let Err(append_error) = self.log.file.write_all_at(frames, self.log.offset) {
+            warn!(error = %append_error, "appending to the commit log failed, the change is refused");
+            let cut = self.log.file.set_len(self.log.offset).and_then(|()| self.log.file.sync_data());
+            if let Err(error) = cut {
+                fail(&format!("cutting the commit log back to its last good record failed: {error}"));
+            }
+            return Err(Unavailable::new(format!("the change could not be written: {append_error}")));
+        }
+        if let Err(error) = self.log.file.sync_data() {
+            fail(&format!("syncing the commit log failed: {error}"));
+        }
+        Ok(())
+    }
+}
+
+/// Ends the process without acknowledging anything more.
+fn fail(reason: &str) -> ! {
+    error!(reason, "the store cannot go on, the process ends to be started again");
+    std::process::exit(EXIT_STORE_FAILED);
+}
