@@ -108,8 +108,9 @@ async fn answer(app: Arc<App>, request: Request<Incoming>, outline: &mut Outline
             handler(read_call(app, route, path_parameter, &head, incoming).await?).await
         }
         Access::Scoped(right, handler) => {
-            let caller = auth::authorize(&app, &head.headers, *right).await?;
+            let caller = auth::authenticate(&app, &head.headers).await?;
             caller.label().clone_into(&mut outline.caller);
+            caller.require(*right)?;
             handler(caller, read_call(app, route, path_parameter, &head, incoming).await?).await
         }
     }

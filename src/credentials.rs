@@ -23,6 +23,9 @@ use crate::store::Index;
 /// argon2id with 19 MiB, two passes and one lane: OWASP's password storage cheat sheet.
 const ARGON2_MEMORY_KIB: u32 = 19 * 1024;
 const ARGON2_PASSES: u32 = 2;
+/// Verified against when there is no such user, so that it takes as long. No password is known for it.
+const NOBODYS_HASH: &str =
+    "$argon2id$v=19$m=19456,t=2,p=1$bm9ib2R5IGF0IGFsbC4uLg$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 /// More at once would only take memory: the machine has few cores.
 const ARGON2_AT_ONCE: usize = 2;
 /// Longest wait for a turn; then the answer is 503.
@@ -42,8 +45,6 @@ pub struct Credentials {
     fingerprint_key: [u8; 32],
     remembered: Mutex<Remembered>,
     turns: Semaphore,
-    /// Verified against when there is no such user, so that it takes as long.
-    unknown_user_hash: Secret,
     /// When each key last worked, until it is stored.
     last_used: Mutex<HashMap<u64, Timestamp>>,
 }
@@ -72,7 +73,6 @@ impl Credentials {
             fingerprint_key: random_bytes(),
             remembered: Mutex::default(),
             turns: Semaphore::new(ARGON2_AT_ONCE),
-            unknown_user_hash: hash(&Secret::new("nobody's password".to_owned())),
             last_used: Mutex::default(),
         }
     }
@@ -93,8 +93,9 @@ impl Credentials {
         if expected.is_some() && self.recall(&fingerprint) == expected {
             return Ok(user.cloned());
         }
-        let hash = user.map_or(&self.unknown_user_hash, |user| &user.password_hash);
-        let is_right = self.verify(hash, password).await?;
+        let hash =
+            user.map_or_else(|| Secret::new(NOBODYS_HASH.to_owned()), |user| user.password_hash.clone());
+        let is_right = self.verify(&hash, password).await?;
         match (expected, user) {
             (Some(expected), Some(user)) if is_right => {
                 self.remember(fingerprint, expected);
@@ -246,5 +247,13 @@ mod tests {
         assert!(stored.expose().starts_with("$argon2id$v=19$m=19456,t=2,p=1$"));
         assert!(runtime.block_on(credentials.verify(&stored, &password)).expect("in turn"));
         assert!(!runtime.block_on(credentials.verify(&stored, &generate_password())).expect("in turn"));
+        // The hash for unknown users has to be well formed and of the same cost, or it would be refused at once.
+        let nobodys = PasswordHash::new(NOBODYS_HASH).expect("well formed");
+        let parameters =
+            |hash: &PasswordHash<'_>| format!("{} {:?} {}", hash.algorithm, hash.version, hash.params);
+        assert_eq!(
+            parameters(&nobodys),
+            parameters(&PasswordHash::new(stored.expose()).expect("well formed"))
+        );
     }
 }

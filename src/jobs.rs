@@ -81,16 +81,16 @@ impl Jobs {
     }
 
     /// Puts a stored job into its reserved place.
-    pub fn submit(self: &Arc<Self>, slot: Slot, job_id: u64, settings: &Settings) {
-        let waiting = Waiting::new(job_id, slot.caller(), settings);
+    pub fn submit(self: &Arc<Self>, slot: Slot, id: u64, settings: &Settings) {
+        let waiting = Waiting::new(id, slot.caller(), settings);
         drop(slot);
         self.lock().push(waiting);
         self.start_ready();
     }
 
     /// How far a stored job is that has not ended.
-    pub fn progress(&self, job_id: u64) -> Progress {
-        Progress { is_working: self.lock().is_running(job_id), done: 0, total: 1 }
+    pub fn progress(&self, id: u64) -> Progress {
+        Progress { is_working: self.lock().is_running(id), done: 0, total: 1 }
     }
 
     /// Whether an ended job is past its time; it counts as gone even before it is removed.
@@ -125,12 +125,12 @@ impl Jobs {
             let jobs = Arc::clone(self);
             tokio::spawn(async move {
                 let run = tokio::spawn({
-                    let (jobs, id) = (Arc::clone(&jobs), waiting.job_id());
+                    let (jobs, id) = (Arc::clone(&jobs), waiting.id());
                     async move { jobs.run(id).await }
                 });
                 if run.await.is_err() {
-                    error!(job = waiting.job_id(), "a test panicked");
-                    jobs.end(waiting.job_id(), Err(Verdict::interrupted())).await;
+                    error!(job = waiting.id(), "a test panicked");
+                    jobs.end(waiting.id(), Err(Verdict::interrupted())).await;
                 }
                 jobs.lock().finish(&waiting);
                 jobs.start_ready();
@@ -169,9 +169,10 @@ impl Jobs {
     }
 
     async fn end(&self, id: u64, result: Result<Vec<Bucket>, Verdict>) {
+        let job_id = self.store.snapshot().jobs().get(id).map(|job| job.job_id.clone()).unwrap_or_default();
         match &result {
-            Ok(buckets) => info!(job = id, buckets = buckets.len(), "a test completed"),
-            Err(verdict) => info!(job = id, verdict = verdict.code, "a test failed"),
+            Ok(buckets) => info!(job_id, buckets = buckets.len(), "a test completed"),
+            Err(verdict) => info!(job_id, verdict = verdict.code, "a test failed"),
         }
         let config = self.config.clone();
         let ended = self.store.commit(move |transaction: &mut Transaction<'_>| {
@@ -189,7 +190,7 @@ impl Jobs {
         });
         if let Err(unavailable) = ended.await {
             warn!(
-                job = id,
+                job_id,
                 reason = unavailable.reason,
                 "the end of a test could not be stored; it runs after the next start"
             );

@@ -173,12 +173,15 @@ pub fn create(caller: Caller, call: Call) -> Answer {
     Box::pin(async move {
         let body: ApiKeyBody = call.body.parse()?;
         let patch = body.into_patch()?;
+        let scopes = patch.scopes.apply(None).unwrap_or_default();
+        check_covered(&caller, RightSet::of(&scopes))?;
+        let expires_at = bounded_end(&caller, patch.expires_at.apply(None), Timestamp::now())?;
         let text = generate_key();
         let hash = call.app.credentials.hash(text.secret().clone()).await?;
         let (lookup, last_four) = (text.lookup().to_owned(), text.last_four().to_owned());
-        let made_by = caller.clone();
+        let user_id = caller.user_id();
         let key = call.app.store.commit(move |transaction: &mut Transaction<'_>| {
-            let own = transaction.index().api_keys().iter().filter(|key| key.user_id == made_by.user_id());
+            let own = transaction.index().api_keys().iter().filter(|key| key.user_id == user_id);
             if own.count() >= KEYS_PER_USER_MAX {
                 let mut violation = Violation::new("base", Reason::Invalid(None));
                 violation.advice =
@@ -187,16 +190,15 @@ pub fn create(caller: Caller, call: Call) -> Answer {
             }
             let key = ApiKey {
                 id: transaction.next_id::<ApiKey>(),
-                user_id: made_by.user_id(),
+                user_id,
                 name: patch.name.apply(None),
                 lookup,
                 last_four,
                 hash,
-                scopes: patch.scopes.apply(None).unwrap_or_default(),
-                expires_at: bounded_end(&made_by, patch.expires_at.apply(None), transaction.now())?,
+                scopes,
+                expires_at,
                 last_used_at: None,
             };
-            check_covered(&made_by, key.rights())?;
             Ok(transaction.put(key))
         });
         let key = key.await?;
@@ -282,8 +284,10 @@ fn bounded_end(
     }
     match (wanted, caller.expires_at()) {
         (Some(wanted), Some(bound)) if wanted > bound => {
-            let reason = Reason::LessThanOrEqualTo { value: wanted.to_rfc3339(), count: bound.to_rfc3339() };
-            Err(Violation::new("expires_at", reason).into())
+            // Not `less_than_or_equal_to`: published clients read its value and count as numbers.
+            let advice =
+                format!("choose a moment no later than the end of your own key, {}", bound.to_rfc3339());
+            Err(Violation::invalid("expires_at", &wanted.to_rfc3339(), advice).into())
         }
         (Some(wanted), _) => Ok(Some(wanted)),
         (None, bound) => Ok(bound),

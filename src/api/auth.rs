@@ -33,6 +33,14 @@ impl Caller {
         self.rights
     }
 
+    /// Refuses a caller without the right.
+    ///
+    /// # Errors
+    /// 403, naming the right.
+    pub fn require(&self, right: Right) -> Result<(), ApiError> {
+        if self.rights.holds(right) { Ok(()) } else { Err(ApiError::lacks(right)) }
+    }
+
     /// Whether secret keys and proxy passwords may be shown.
     pub fn sees_secrets(&self) -> bool {
         self.rights.holds(CONNECTORS_GET_SECRET_KEY)
@@ -49,19 +57,11 @@ impl Caller {
     }
 }
 
-/// Lets a caller in who sends valid credentials with the right.
+/// Lets a caller in who sends valid credentials. What the caller may do is checked by [`Caller::require`].
 ///
 /// # Errors
-/// 401 without valid credentials, 403 without the right, 503 where they cannot be checked now.
-pub async fn authorize(app: &App, headers: &HeaderMap, right: Right) -> Result<Caller, ApiError> {
-    let caller = authenticate(app, headers).await?;
-    if !caller.rights.holds(right) {
-        return Err(ApiError::lacks(right));
-    }
-    Ok(caller)
-}
-
-async fn authenticate(app: &App, headers: &HeaderMap) -> Result<Caller, ApiError> {
+/// 401 without valid credentials, 503 where they cannot be checked now.
+pub async fn authenticate(app: &App, headers: &HeaderMap) -> Result<Caller, ApiError> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let (Some(value), None) = (values.next(), values.next()) else {
         return Err(ApiError::unauthorized());

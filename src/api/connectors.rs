@@ -290,8 +290,13 @@ pub fn secret_needed() -> Violation {
 
 /// Adds the violations of rules that concern several attributes, unless the attribute has one of its own.
 pub fn add_settings_violations(settings: &Settings, violations: &mut Vec<Violation>) {
+    let has_own =
+        |violations: &[Violation], attribute: &str| violations.iter().any(|own| own.attribute == attribute);
+    // Whether a url is needed depends on the provider: with a wrong one that is not known.
+    let is_provider_known = !has_own(violations, "provider");
     for violation in settings.violations() {
-        if violations.iter().all(|other| other.attribute != violation.attribute) {
+        let is_certain = violation.reason != Reason::Blank || is_provider_known;
+        if is_certain && !has_own(violations, &violation.attribute) {
             violations.push(violation);
         }
     }

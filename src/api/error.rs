@@ -42,15 +42,7 @@ pub struct AttributeError {
     value: Option<String>,
     /// The bound that was broken.
     #[serde(skip_serializing_if = "Option::is_none")]
-    count: Option<Count>,
-}
-
-/// A bound: a length or a value.
-#[derive(Debug, Serialize, JsonSchema)]
-#[serde(untagged)]
-enum Count {
-    Number(u64),
-    Text(String),
+    count: Option<u64>,
 }
 
 impl ApiError {
@@ -78,11 +70,9 @@ impl ApiError {
                 Reason::Blank => (None, None),
                 Reason::Taken(value) => (Some(echo(&value)), None),
                 Reason::Invalid(value) => (value, None),
-                Reason::TooLong(count) => (None, Some(Count::Number(count))),
+                Reason::TooLong(count) => (None, Some(count)),
                 Reason::GreaterThanOrEqualTo { value, count }
-                | Reason::LessThanOrEqualTo { value, count } => {
-                    (Some(value), Some(count.parse().map_or(Count::Text(count), Count::Number)))
-                }
+                | Reason::LessThanOrEqualTo { value, count } => (Some(value), Some(count)),
             };
             details.entry(violation.attribute).or_default().push(AttributeError { error, value, count });
         }

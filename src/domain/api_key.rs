@@ -43,7 +43,7 @@ pub struct ApiKey {
     pub scopes: Vec<Scope>,
     /// When the key stops working.
     pub expires_at: Option<Timestamp>,
-    /// When the key last worked, to the minute.
+    /// When the key last worked; stored about once a minute.
     pub last_used_at: Option<Timestamp>,
 }
 

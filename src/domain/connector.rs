@@ -133,12 +133,19 @@ impl ConnectorPatch {
 impl Settings {
     /// Rules that concern more than one attribute.
     pub fn violations(&self) -> Vec<Violation> {
+        let mut violations = Vec::new();
         if self.url.is_none() && !self.provider.has_well_known_endpoint() {
             let mut violation = Violation::new("url", Reason::Blank);
             violation.advice = format!("{} has no well-known endpoint", self.provider.name());
-            return vec![violation];
+            violations.push(violation);
         }
-        Vec::new()
+        for (attribute, text) in [("url_proxy", &self.url_proxy), ("options", &self.options)] {
+            if text.as_ref().is_some_and(MaskedText::lacks_password) {
+                let advice = "the password in it is hidden as ***, send it whole";
+                violations.push(Violation::invalid_secret(attribute, advice));
+            }
+        }
+        violations
     }
 
     /// Whether a secret that belongs to `self` would go to another place, or be used in another way, with `other`.

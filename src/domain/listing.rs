@@ -119,13 +119,13 @@ fn parse_number(attribute: &str, text: &str, maximum: usize) -> Result<usize, Vi
         return Err(Violation::invalid(attribute, text, "write a whole number"));
     }
     if is_negative && digits.bytes().any(|byte| byte != b'0') {
-        let reason = Reason::GreaterThanOrEqualTo { value: echo(text), count: "0".to_owned() };
+        let reason = Reason::GreaterThanOrEqualTo { value: echo(text), count: 0 };
         return Err(Violation::new(attribute, reason));
     }
     match digits.parse() {
         Ok(number) if number <= maximum => Ok(number),
         Ok(_) | Err(_) => {
-            let reason = Reason::LessThanOrEqualTo { value: echo(text), count: maximum.to_string() };
+            let reason = Reason::LessThanOrEqualTo { value: echo(text), count: maximum as u64 };
             Err(Violation::new(attribute, reason))
         }
     }

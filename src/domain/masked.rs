@@ -34,6 +34,11 @@ impl MaskedText {
         self.masked.is_some()
     }
 
+    /// Whether the password was left out: this is a masked form, and of no use on its own.
+    pub fn lacks_password(&self) -> bool {
+        self.masked.is_none() && self.full.expose().contains(":***@")
+    }
+
     /// The text as it was sent.
     pub fn full(&self) -> &Secret {
         &self.full
@@ -67,7 +72,7 @@ impl PartialEq for MaskedText {
 /// Replaces the password of `[scheme://]user:password@rest`. The last `@` counts, so that a password
 /// that holds one is hidden whole.
 fn mask_password(text: &str) -> String {
-    let is_scheme = |at: &usize| text[..*at].bytes().all(|byte| byte.is_ascii_alphanumeric());
+    let is_scheme = |at: &usize| text[..*at].trim_start().bytes().all(|byte| byte.is_ascii_alphanumeric());
     let start = text.find("://").filter(is_scheme).map_or(0, |at| at + 3);
     let Some(end) = text.rfind('@').filter(|end| *end >= start) else {
         return text.to_owned();
@@ -85,8 +90,8 @@ fn mask_options(text: &str) -> String {
     let mut masked: Vec<String> = Vec::with_capacity(pieces.len());
     let mut next = 0;
     while next < pieces.len() {
-        let may_hold_password =
-            pieces[next].trim_start().starts_with("proxy=") || pieces[next].contains("://");
+        let is_proxy = pieces[next].split_once('=').is_some_and(|(name, _)| name.trim() == "proxy");
+        let may_hold_password = is_proxy || pieces[next].contains("://");
         let mut last = next;
         if may_hold_password {
             let rest = &pieces[next + 1..];
@@ -128,6 +133,7 @@ mod tests {
     fn passwords_in_mount_options_are_hidden() {
         check(&MaskedText::mount_options("a,proxy=http://u:p@h,b=1"), "a,proxy=http://u:***@h,b=1");
         check(&MaskedText::mount_options("proxy=u:p@h"), "proxy=u:***@h");
+        check(&MaskedText::mount_options(" proxy = http://u:p@h"), " proxy = http://u:***@h");
         check(&MaskedText::mount_options("proxy=http://u:p,w@h,x"), "proxy=http://u:***@h,x");
         check(&MaskedText::mount_options("url=https://u:p@h"), "url=https://u:***@h");
         check(&MaskedText::mount_options("uid=5,mail=a:b@c"), "uid=5,mail=a:b@c");
@@ -140,5 +146,6 @@ mod tests {
         assert_eq!(back.full().expose(), "http://u:p@h");
         let other = MaskedText::proxy("http://u:***@evil").or_saved(Some(&saved));
         assert_eq!(other.full().expose(), "http://u:***@evil");
+        assert!(other.lacks_password() && !back.lacks_password());
     }
 }

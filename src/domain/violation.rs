@@ -30,14 +30,14 @@ pub enum Reason {
         /// What was sent.
         value: String,
         /// The least that is accepted.
-        count: String,
+        count: u64,
     },
     /// Has to be at most `count`.
     LessThanOrEqualTo {
         /// What was sent.
         value: String,
         /// The most that is accepted.
-        count: String,
+        count: u64,
     },
 }
 
@@ -73,6 +73,7 @@ impl Violation {
     /// One English sentence for people.
     pub fn message(&self) -> String {
         let phrase = match &self.reason {
+            Reason::TooLong(_) if !self.advice.is_empty() => "is too long".to_owned(),
             Reason::Blank => "can't be blank".to_owned(),
             Reason::Taken(_) => "has already been taken".to_owned(),
             Reason::Invalid(_) => "is invalid".to_owned(),
@@ -101,6 +102,9 @@ pub fn echo(value: &str) -> String {
 /// `access_key` as `Access key`. Names that a client made up are cut like values.
 fn human(attribute: &str) -> String {
     let text = echo(attribute).replace('_', " ");
+    if text.trim().is_empty() {
+        return "A parameter without a name".to_owned();
+    }
     let mut characters = text.chars();
     match characters.next() {
         Some(first) => first.to_uppercase().chain(characters).collect(),
@@ -118,7 +122,7 @@ mod tests {
             (Violation::new("name", Reason::Taken("a".into())), "Name has already been taken"),
             (Violation::new("secret_key", Reason::Blank), "Secret key can't be blank"),
             (Violation::invalid("url", "ftp://x", "use http"), "Url is invalid: use http"),
-            (Violation::new("", Reason::Blank), " can't be blank"),
+            (Violation::new("", Reason::Blank), "A parameter without a name can't be blank"),
         ];
         for (violation, expected) in cases {
             assert_eq!(violation.message(), expected);

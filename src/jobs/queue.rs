@@ -20,18 +20,18 @@ pub enum QueueFull {
 /// A job that waits. Its settings stay in the store until it runs.
 #[derive(Debug, Clone)]
 pub(super) struct Waiting {
-    job_id: u64,
+    id: u64,
     caller: String,
     endpoint: String,
 }
 
 impl Waiting {
-    pub(super) fn new(job_id: u64, caller: &str, settings: &Settings) -> Self {
-        Self { job_id, caller: caller.to_owned(), endpoint: cloud::endpoint_of(settings) }
+    pub(super) fn new(id: u64, caller: &str, settings: &Settings) -> Self {
+        Self { id, caller: caller.to_owned(), endpoint: cloud::endpoint_of(settings) }
     }
 
-    pub(super) fn job_id(&self) -> u64 {
-        self.job_id
+    pub(super) fn id(&self) -> u64 {
+        self.id
     }
 }
 
@@ -130,18 +130,18 @@ impl Queue {
             self.callers.push_back((caller, jobs));
         }
         self.release(&next.caller);
-        self.running.insert(next.job_id);
+        self.running.insert(next.id);
         *self.running_per_endpoint.entry(next.endpoint.clone()).or_default() += 1;
         Some(next)
     }
 
     pub(super) fn finish(&mut self, waiting: &Waiting) {
-        self.running.remove(&waiting.job_id);
+        self.running.remove(&waiting.id);
         decrement(&mut self.running_per_endpoint, &waiting.endpoint);
     }
 
-    pub(super) fn is_running(&self, job_id: u64) -> bool {
-        self.running.contains(&job_id)
+    pub(super) fn is_running(&self, id: u64) -> bool {
+        self.running.contains(&id)
     }
 
     pub(super) fn running_count(&self) -> usize {
@@ -181,15 +181,15 @@ mod tests {
         })
     }
 
-    fn waiting(job_id: u64, caller: &str, endpoint: &str) -> Waiting {
-        Waiting { job_id, caller: caller.to_owned(), endpoint: endpoint.to_owned() }
+    fn waiting(id: u64, caller: &str, endpoint: &str) -> Waiting {
+        Waiting { id, caller: caller.to_owned(), endpoint: endpoint.to_owned() }
     }
 
     #[test]
     fn callers_take_turns_and_endpoints_are_bounded() {
         let mut queue = queue();
-        for job_id in 1..=4 {
-            queue.push(waiting(job_id, "a", "same:1"));
+        for id in 1..=4 {
+            queue.push(waiting(id, "a", "same:1"));
         }
         queue.push(waiting(5, "b", "same:1"));
         queue.push(waiting(6, "b", "other:1"));
@@ -197,11 +197,11 @@ mod tests {
         while let Some(next) = queue.start_next() {
             started.push(next);
         }
-        let ids = |started: &[Waiting]| started.iter().map(Waiting::job_id).collect::<Vec<_>>();
+        let ids = |started: &[Waiting]| started.iter().map(Waiting::id).collect::<Vec<_>>();
         // One of each caller in turn; the third of "same:1" has to wait, so "b" is next with the other endpoint.
         assert_eq!(ids(&started), [1, 5, 6]);
         queue.finish(&started[0]);
-        assert_eq!(queue.start_next().map(|next| next.job_id), Some(2));
+        assert_eq!(queue.start_next().map(|next| next.id), Some(2));
         assert!(queue.start_next().is_none());
         queue.close();
         queue.finish(&started[1]);

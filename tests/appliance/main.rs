@@ -1,1 +1,17 @@
-fn main() {}
+//! The appliance as a whole: every test starts the real binary in a directory of its own, on a free port.
+//!
+//! `CONNECTORD_TEST_BINARY` names another binary than the one that cargo built for the tests. Tests that need a
+//! server which is not there say so and pass; with `CI` or `CONNECTORD_NO_SKIP` set they fail.
+
+mod api_keys;
+mod authorization_matrix;
+mod bad_input;
+mod command_line;
+mod connectors;
+mod harness;
+mod jobs;
+mod layering;
+mod load;
+mod openapi;
+mod restarts;
+mod secrets;

@@ -210,6 +210,17 @@ def check_api_keys(world):
         else:
             raise AssertionError(f"a key made a key with {scopes}, which it does not hold itself")
     session.users.destroy_api_key(api_key_id=str(child))
+    # Nor for longer than it lasts itself; its own child's expiry is its own where none is named.
+    short, maker = world.make_key("short maker", ("api_keys", "*"))
+    users.update_api_key(api_key_id=str(short), api_key_body={"expires_at": "2500-01-01T00:00:00Z"})
+    session = world.with_key(maker)
+    body = refused(session, 422, session.users.create_api_key,
+                   api_key_body={"name": "longer", "expires_at": "2600-01-01T00:00:00Z"})
+    equal(list(body["details"]), ["expires_at"], "attributes of an expiry that is too late")
+    child, _ = world.make_key("child", session=session)
+    equal(session.last_json()["expires_at"][:10], "2500-01-01", "expiry of a key made by a key")
+    users.destroy_api_key(api_key_id=str(child))
+    users.destroy_api_key(api_key_id=str(short))
     equal(users.index_api_keys().count, before + 1, "count of keys at the end")
 
 

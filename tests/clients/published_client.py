@@ -38,6 +38,14 @@ GROUPS = [
 ]
 
 
+def explain(exception):
+    """What went wrong, and where in our own files: the client's own frames say nothing to a reader."""
+    folder = os.path.dirname(os.path.abspath(__file__))
+    frames = [frame for frame in traceback.extract_tb(exception.__traceback__)
+              if os.path.dirname(os.path.abspath(frame.filename)) == folder]
+    return "".join(traceback.format_list(frames) + traceback.format_exception_only(type(exception), exception))
+
+
 def main():
     if len(sys.argv) != 2:
         raise SystemExit("usage: published_client.py BINARY")
@@ -55,14 +63,13 @@ def main():
                     continue
                 try:
                     group(world)
-                except Exception:  # pylint: disable=broad-except
+                except Exception as exception:  # pylint: disable=broad-except
                     failed += 1
-                    print(f"FAILED  {title}\n{traceback.format_exc()}", flush=True)
+                    print(f"FAILED  {title}\n{explain(exception)}\nthe last lines that connectord printed:\n"
+                          + server.tail(), flush=True)
                 else:
                     passed += 1
                     print(f"ok      {title}", flush=True)
-            if failed:
-                print("the last lines that connectord printed:\n" + server.tail())
         finally:
             server.kill()
     print(f"{passed} passed, {failed} failed" + (f", {skipped} skipped" if skipped else ""))

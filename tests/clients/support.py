@@ -71,7 +71,7 @@ class Connectord:
             self.process.wait()
 
     def tail(self):
-        return "".join(self.printed[-40:])
+        return "".join(self.printed[-12:])
 
 
 class Session:

@@ -1,0 +1,127 @@
+//! API keys: their life, and that a key never makes one that may do more than itself.
+
+use serde_json::{Value, json};
+
+use crate::harness::service::{Service, TestDirectory};
+
+const KEYS: &str = "/api/v2/users/me/api_keys";
+
+fn scopes(scopes: &[(&str, &str)]) -> Value {
+    scopes.iter().map(|(controller, action)| json!({ "controller": controller, "action": action })).collect()
+}
+
+#[test]
+fn a_key_is_shown_once_works_in_both_forms_and_ends_with_its_revocation() {
+    let directory = TestDirectory::new();
+    let service = Service::start(directory.path());
+    let admin = service.admin();
+    let body = json!({ "name": "backup", "api_key_scopes": scopes(&[("cloud_connectors", "index")]) });
+    let created = admin.post(KEYS, &body).expect_status(201);
+    assert_eq!(created.header("location"), Some("/api/v2/users/me/api_keys/1"));
+    let key = created.json()["key"].as_str().expect("a key").to_owned();
+    assert!(key.starts_with("cd1_") && key.len() >= 4 + 32);
+    let masked = format!("{}{}", "*".repeat(18), &key[key.len() - 4..]);
+
+    let shown = admin.get(&format!("{KEYS}/1")).expect_status(200).json();
+    assert_eq!(
+        shown,
+        json!({ "id": 1, "key": masked, "name": "backup", "api_key_scopes": body["api_key_scopes"], "expires_at": null,
+            "last_used_at": null })
+    );
+    let list = admin.get(KEYS).expect_status(200).json();
+    assert_eq!((&list["count"], &list["api_keys"][0]["key"]), (&json!(1), &json!(masked)));
+
+    let list = "/api/v2/cloud_connectors";
+    for authorization in [key.clone(), format!("Bearer {key}"), format!("bearer  {key}")] {
+        service.anonymous().sending(&authorization).get(list).expect_status(200);
+    }
+    assert!(admin.get(&format!("{KEYS}/1")).json()["last_used_at"].is_string());
+    let renamed =
+        admin.put(&format!("{KEYS}/1"), &json!({ "name": "other", "expires_at": "2999-01-01T00:00:00Z" }));
+    let renamed = renamed.expect_status(200).json();
+    assert_eq!((&renamed["name"], &renamed["expires_at"]), (&json!("other"), &json!("2999-01-01T00:00:00Z")));
+    admin.put(&format!("{KEYS}/1"), &json!({ "api_key_scopes": [] })).expect_status(200);
+    assert!(service.with_key(&key).get(list).expect_status(403).text().contains("cloud_connectors / index"));
+    admin.delete(&format!("{KEYS}/1")).expect_status(204);
+    service.with_key(&key).get(list).expect_status(401);
+    admin.get(&format!("{KEYS}/1")).expect_status(404);
+    admin.get(&format!("{KEYS}/x")).expect_status(404);
+    assert_eq!(admin.post(KEYS, &json!({})).expect_status(201).json()["id"], 2);
+    service.stop();
+}
+
+#[test]
+fn a_key_makes_and_changes_only_what_it_covers() {
+    let directory = TestDirectory::new();
+    let service = Service::start(directory.path());
+    let maker = service.with_key(&service.make_key(&[
+        "api_keys/*",
+        "cloud_connectors/show",
+        "cloud_connectors/index",
+    ]));
+    let wide = service.with_key(&service.make_key(&["*/*"]));
+    let make = |scope: (&str, &str)| json!({ "api_key_scopes": scopes(&[scope]) });
+    maker.post(KEYS, &make(("cloud_connectors", "show"))).expect_status(201);
+    maker.post(KEYS, &make(("*", "index"))).expect_status(201);
+    let refused = maker.post(KEYS, &make(("cloud_connectors", "destroy"))).expect_status(403);
+    assert!(refused.text().contains("cloud_connectors / destroy"));
+    maker.post(KEYS, &make(("*", "*"))).expect_status(403);
+    wide.post(KEYS, &make(("*", "*"))).expect_status(201);
+    wide.post(KEYS, &make(("cloud_connectors", "get_secret_key"))).expect_status(403);
+
+    // Key 1 is the maker, key 2 the wide one.
+    maker.put(&format!("{KEYS}/2"), &json!({ "name": "mine" })).expect_status(403);
+    maker.delete(&format!("{KEYS}/2")).expect_status(403);
+    maker.put(&format!("{KEYS}/3"), &make(("cloud_connectors", "test"))).expect_status(403);
+    maker.put(&format!("{KEYS}/1"), &make(("*", "*"))).expect_status(403);
+    maker.delete(&format!("{KEYS}/3")).expect_status(204);
+    service.stop();
+}
+
+#[test]
+fn a_key_ends_in_time_and_makes_none_that_ends_later() {
+    let directory = TestDirectory::new();
+    let service = Service::start(directory.path());
+    let admin = service.admin();
+    let in_two_seconds = std::time::SystemTime::now() + std::time::Duration::from_secs(3);
+    let unix = in_two_seconds.duration_since(std::time::UNIX_EPOCH).expect("now").as_secs();
+    let end = time::OffsetDateTime::from_unix_timestamp(unix as i64).expect("a moment");
+    let end = end.format(&time::format_description::well_known::Rfc3339).expect("formatted");
+    let body = json!({ "api_key_scopes": scopes(&[("api_keys", "*")]), "expires_at": end });
+    let key = admin.post(KEYS, &body).expect_status(201).json()["key"].as_str().expect("a key").to_owned();
+    let short = service.with_key(&key);
+    assert_eq!(short.post(KEYS, &json!({})).expect_status(201).json()["expires_at"], json!(end));
+    let later = short.post(KEYS, &json!({ "expires_at": "2999-01-01T00:00:00Z" })).expect_status(422);
+    assert_eq!(later.errors("expires_at"), ["less_than_or_equal_to"]);
+    let unbounded = short.put(&format!("{KEYS}/1"), &json!({ "expires_at": null })).expect_status(200);
+    assert_eq!(unbounded.json()["expires_at"], json!(end));
+    crate::harness::service::wait_until("the end of the key", || short.get(KEYS).status == 401);
+    for expires_at in ["2001-01-01T00:00:00Z", "tomorrow"] {
+        let refused = admin.post(KEYS, &json!({ "expires_at": expires_at })).expect_status(422);
+        assert_eq!(refused.errors("expires_at"), ["invalid"], "{expires_at}");
+    }
+    service.stop();
+}
+
+#[test]
+fn scopes_that_do_not_exist_are_refused() {
+    let directory = TestDirectory::new();
+    let service = Service::start(directory.path());
+    let cases = [
+        scopes(&[("pools", "index")]),
+        scopes(&[("cloud_connectors", "explode")]),
+        scopes(&[("*", "get_secret_key")]),
+        json!("cloud_connectors/index"),
+        json!([{ "controller": "cloud_connectors" }]),
+        json!([5]),
+    ];
+    for sent in cases {
+        let refused = service.admin().post(KEYS, &json!({ "api_key_scopes": sent })).expect_status(422);
+        assert_eq!(refused.errors("api_key_scopes"), ["invalid"], "{sent}");
+    }
+    let many: Vec<(&str, &str)> = std::iter::repeat_n(("*", "index"), 65).collect();
+    let refused = service.admin().post(KEYS, &json!({ "api_key_scopes": scopes(&many) })).expect_status(422);
+    assert_eq!(refused.errors("api_key_scopes"), ["too_long"]);
+    assert_eq!(service.admin().get(KEYS).json()["count"], 0);
+    service.stop();
+}

@@ -1,0 +1,73 @@
+//! The API document: complete, consistent in itself, and in agreement with what is served.
+
+use serde_json::{Value, json};
+
+use crate::harness::service::{Service, TestDirectory};
+
+#[test]
+fn the_document_describes_what_is_served() {
+    let directory = TestDirectory::new();
+    let service = Service::start(directory.path());
+    let response = service.anonymous().get("/api/v2/openapi.json").expect_status(200);
+    let document = response.json();
+    assert_eq!(document["openapi"], "3.1.0");
+    let mut references = Vec::new();
+    collect_references(&document, &mut references);
+    assert!(references.len() > 50);
+    for reference in references {
+        let pointer = reference.strip_prefix('#').expect("a reference within the document");
+        assert!(document.pointer(pointer).is_some(), "{reference} leads nowhere");
+    }
+    for (path, methods) in document["paths"].as_object().expect("paths") {
+        for (method, operation) in methods.as_object().expect("methods") {
+            let is_write = matches!(method.as_str(), "post" | "put");
+            assert_eq!(operation["requestBody"].is_object(), is_write, "{method} {path}");
+            assert!(
+                operation["operationId"].is_string() && operation["summary"].is_string(),
+                "{method} {path}"
+            );
+            let parameters = operation["parameters"].as_array().cloned().unwrap_or_default();
+            let in_path = parameters.iter().filter(|parameter| parameter["in"] == "path").count();
+            assert_eq!(in_path, path.matches('{').count(), "{method} {path}");
+        }
+    }
+
+    // What is served has exactly the attributes of its schema.
+    let admin = service.admin();
+    let created =
+        admin.post("/api/v2/cloud_connectors", &json!({ "name": "a", "url": "h" })).expect_status(201).json();
+    assert_same_attributes(&document, "CloudConnector", &created);
+    assert_same_attributes(
+        &document,
+        "CloudConnectorCollection",
+        &admin.get("/api/v2/cloud_connectors").json(),
+    );
+    let key = admin.post("/api/v2/users/me/api_keys", &json!({})).expect_status(201).json();
+    assert_same_attributes(&document, "ApiKeyFull", &key);
+    assert_same_attributes(&document, "ApiKeyCollection", &admin.get("/api/v2/users/me/api_keys").json());
+    assert_same_attributes(&document, "Error", &admin.get("/api/v2/cloud_connectors/77").json());
+    assert_same_attributes(&document, "Health", &service.anonymous().get("/healthz").json());
+    let sent =
+        document["components"]["schemas"]["CloudConnectorBody"]["properties"].as_object().expect("a schema");
+    let shown = created.as_object().expect("an object");
+    assert_eq!(sent.keys().collect::<Vec<_>>(), shown.keys().collect::<Vec<_>>());
+    service.stop();
+}
+
+#[track_caller]
+fn assert_same_attributes(document: &Value, schema: &str, served: &Value) {
+    let described = document["components"]["schemas"][schema]["properties"].as_object().expect("a schema");
+    let served = served.as_object().expect("an object");
+    assert_eq!(described.keys().collect::<Vec<_>>(), served.keys().collect::<Vec<_>>(), "{schema}");
+}
+
+fn collect_references(value: &Value, references: &mut Vec<String>) {
+    match value {
+        Value::Object(object) => {
+            references.extend(object.get("$ref").and_then(Value::as_str).map(str::to_owned));
+            object.values().for_each(|value| collect_references(value, references));
+        }
+        Value::Array(items) => items.iter().for_each(|value| collect_references(value, references)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
