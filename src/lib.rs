@@ -1,6 +1,25 @@
 //! connectord keeps cloud connectors (endpoint, provider, credentials), tests them by listing their buckets,
 //! and serves them by a REST API.
-#![cfg_attr(test, allow(clippy::unwrap_used))]
+//!
+//! # Codemap
+//!
+//! - `cli`: subcommands and flags; `cli::serve` starts everything and stops it in order.
+//! - `config`: one table of settings; flags, environment, file and defaults become one validated `Config`.
+//! - `server`: sockets only. `api`: the whole request flow (`api::handle`), the table of routes (`api::routes`), the
+//!   handlers.
+//! - `app`: the parts in one place, shared by reference.
+//! - `jobs`: tests of connectors in the background. `cloud`: how a bucket list is asked for, and the verdict where it
+//!   fails.
+//! - `credentials`: argon2id, and the memory of verified credentials.
+//! - `store`: reads are snapshots of `store::index`; changes go through `store::writer`, whose commit point is a sync
+//!   of `store::commit_log`; sled follows; `store::opening` trusts nothing.
+//! - `domain`: types and rules without I/O, which all others use.
+//!
+//! Direction: cli → server → api → app → {jobs, store, cloud, credentials} → domain; a test checks it.
+//!
+//! A change travels like this: `api::connectors::create` parses the body into domain types, gives a function to
+//! `Store::commit`, which runs on the writer's thread against the state as of that moment, and answers once the
+//! log is synced.
 
 mod api;
 mod app;

@@ -157,8 +157,8 @@ pub fn from_s3_error(status: u16, code: Option<&str>, region: Option<&str>) -> V
         (Some("NotSignedUp"), _) => Verdict::new(
             "authorization",
             "account_not_signed_up",
-            "The account of the access key has not signed up for storage.",
-            "Sign the account up with the provider, or use another access key.",
+            "The server says that the account of the access key is not signed up for storage.",
+            "Check access_key: some servers say this of a key that they do not know.",
         ),
         (Some("AccessDenied"), _) | (_, 401 | 403) => Verdict::new(
             "authorization",

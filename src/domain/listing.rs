@@ -517,7 +517,8 @@ mod tests {
         for value in ["x", "~1", "!~1", "><1|", "=1.5", ">", "1|2"] {
             assert!(Filter::parse(Attribute::Id, value).is_err(), "{value}");
         }
-        let pages: &[(Option<&str>, Option<&str>, Result<(usize, usize), &str>)] = &[
+        type Case<'a> = (Option<&'a str>, Option<&'a str>, Result<(usize, usize), &'a str>);
+        let pages: &[Case<'_>] = &[
             (None, None, Ok((10, 0))),
             (Some("0"), Some("5"), Ok((0, 5))),
             (Some("-0"), None, Ok((0, 0))),

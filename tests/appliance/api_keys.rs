@@ -92,7 +92,7 @@ fn a_key_ends_in_time_and_makes_none_that_ends_later() {
     let short = service.with_key(&key);
     assert_eq!(short.post(KEYS, &json!({})).expect_status(201).json()["expires_at"], json!(end));
     let later = short.post(KEYS, &json!({ "expires_at": "2999-01-01T00:00:00Z" })).expect_status(422);
-    assert_eq!(later.errors("expires_at"), ["less_than_or_equal_to"]);
+    assert_eq!(later.errors("expires_at"), ["invalid"]);
     let unbounded = short.put(&format!("{KEYS}/1"), &json!({ "expires_at": null })).expect_status(200);
     assert_eq!(unbounded.json()["expires_at"], json!(end));
     crate::harness::service::wait_until("the end of the key", || short.get(KEYS).status == 401);

@@ -7,6 +7,7 @@ use serde_json::json;
 
 use crate::harness::http::basic;
 use crate::harness::service::{PASSWORD, Service, TestDirectory, command, wait_until};
+use crate::harness::skip;
 
 const CONNECTORS: &str = "/api/v2/cloud_connectors";
 
@@ -268,9 +269,7 @@ fn systemd_accepts_the_unit_and_finds_it_shut() {
     let Ok(output) =
         Command::new("systemd-analyze").args(["security", "--offline=true", "--threshold=20", unit]).output()
     else {
-        let must_run = ["CI", "CONNECTORD_NO_SKIP"].iter().any(|name| std::env::var_os(name).is_some());
-        assert!(!must_run, "systemd-analyze is not installed, and nothing may be skipped here");
-        eprintln!("skipped: systemd-analyze is not installed");
+        skip("systemd-analyze is not installed");
         return;
     };
     let text =

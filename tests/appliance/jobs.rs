@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use crate::harness::http::Client;
 use crate::harness::s3_server::{self, ACCESS_KEY, SECRET_KEY};
 use crate::harness::service::{Service, TestDirectory, wait_until};
+use crate::harness::skip;
 
 const CONNECTORS: &str = "/api/v2/cloud_connectors";
 const TEST: &str = "/api/v2/cloud_connectors/-/test";
@@ -77,7 +78,7 @@ fn buckets_of_a_real_server_and_what_is_wrong_with_wrong_settings() {
     let silent = s3_server::start_silent();
     for (changes, code) in [
         (json!({ "secret_key": "wrong-f00d" }), "secret_key_wrong"),
-        (json!({ "access_key": "unknown" }), "access_denied"),
+        (json!({ "access_key": "unknown" }), "account_not_signed_up"),
         (json!({ "access_key": null }), "attribute_missing"),
         (json!({ "secret_key": "" }), "attribute_missing"),
         (json!({ "access_key": "a\nb" }), "attribute_unusable"),
@@ -261,9 +262,7 @@ fn interrupt_when_working(service: Service, directory: &TestDirectory, job_ids: 
 #[test]
 fn openstack_swift() {
     let Ok(swift) = std::env::var("CONNECTORD_TEST_SWIFT") else {
-        let must_run = ["CI", "CONNECTORD_NO_SKIP"].iter().any(|name| std::env::var_os(name).is_some());
-        assert!(!must_run, "CONNECTORD_TEST_SWIFT is not set, and nothing may be skipped here");
-        eprintln!("skipped: OpenStack Swift does not run here; tests/run starts it");
+        skip("OpenStack Swift does not run here; tests/run starts it");
         return;
     };
     let directory = TestDirectory::new();

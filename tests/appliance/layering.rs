@@ -10,7 +10,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("hyper_util", &["server.rs"]),
     ("http_body_util", &["api.rs", "api/"]),
     ("sled", &["store/"]),
-    ("s3", &["cloud/"]),
+    ("s3", &["cloud.rs", "cloud/"]),
     ("reqwest", &["cloud/"]),
     ("quick_xml", &["cloud/"]),
     ("argon2", &["credentials.rs"]),

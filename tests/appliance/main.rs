@@ -3,6 +3,8 @@
 //! `CONNECTORD_TEST_BINARY` names another binary than the one that cargo built for the tests. Tests that need a
 //! server which is not there say so and pass; with `CI` or `CONNECTORD_NO_SKIP` set they fail.
 
+#![expect(clippy::print_stderr, reason = "a test that is skipped says so")]
+
 mod api_keys;
 mod authorization_matrix;
 mod bad_input;
