@@ -123,8 +123,8 @@ pub fn from_s3_error(status: u16, code: Option<&str>, region: Option<&str>) -> V
         (Some("SignatureDoesNotMatch"), _) => Verdict::new(
             "authentication",
             "secret_key_wrong",
-            "The server knows the access key, but the signature made with the secret key does not fit.",
-            "Type secret_key anew; if it is right, check region.",
+            "The signature that was made with secret_key does not fit.",
+            "Type secret_key anew. If it is right, check access_key: some servers, such as Swift, say the same of a key that they do not know.",
         ),
         (Some("InvalidAccessKeyId"), _) => Verdict::new(
             "authentication",
