@@ -58,6 +58,7 @@ impl App {
             interval.tick().await;
             self.store_last_uses().await;
             self.jobs.remove_old().await;
+            self.store.keep_house().await;
         }
     }
 

@@ -187,7 +187,7 @@ fn load<const N: usize>(
 /// Locks the data directory and opens the store in it.
 fn open_store(config: &Config) -> Result<Store, Failure> {
     let directory = DataDirectory::lock(&config.data_dir).map_err(OpenError::from)?;
-    Ok(Store::open(directory, config.secret_key_file.clone())?)
+    Ok(Store::open(directory, config.secret_key_file.clone(), config.store)?)
 }
 
 /// Prints to standard output; a closed pipe is not our trouble.

@@ -10,6 +10,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::store::StoreOptions;
+
 use settings::{SETTINGS, Setting, Value};
 pub use settings::{find, render_file};
 
@@ -30,6 +32,8 @@ pub struct Config {
     pub limits: Limits,
     /// Test jobs.
     pub jobs: JobsConfig,
+    /// The store.
+    pub store: StoreOptions,
     /// Origins whose pages may call the API from a browser.
     pub allowed_origins: Vec<String>,
 }
@@ -198,6 +202,7 @@ impl Settings {
                 keep: Duration::from_secs(self.integer("jobs.keep_hours") * 3600),
                 keep_count: count("jobs.keep_count"),
             },
+            store: StoreOptions { log_growth_bytes: self.integer("store.log_growth_kib") * 1024 },
             allowed_origins: self.texts("browser.allowed_origins"),
         }
     }

@@ -5,9 +5,12 @@
 
 mod commit_log;
 mod directory;
+mod generations;
 mod index;
 mod opening;
+mod reached;
 mod records;
+mod recovery;
 mod sealing;
 mod sled_trees;
 mod state;
@@ -31,6 +34,13 @@ use writer::{FunctionRequest, Message};
 /// Changes that wait for the writer before senders have to wait too.
 const QUEUE_CAPACITY: usize = 1024;
 
+/// What can be configured of a store.
+#[derive(Debug, Clone, Copy)]
+pub struct StoreOptions {
+    /// The commit log is rewritten when it is larger than twice the live state and this.
+    pub log_growth_bytes: u64,
+}
+
 /// An open store. Reads are snapshots; changes go through one writer.
 pub struct Store {
     published: Arc<ArcSwap<Index>>,
@@ -44,8 +54,18 @@ impl Store {
     ///
     /// # Errors
     /// Says what is wrong, where, and what to do. It never starts empty over old data.
-    pub fn open(directory: DataDirectory, secret_key_file: Option<PathBuf>) -> Result<Self, OpenError> {
-        opening::open(directory, secret_key_file)
+    pub fn open(
+        directory: DataDirectory,
+        secret_key_file: Option<PathBuf>,
+        options: StoreOptions,
+    ) -> Result<Self, OpenError> {
+        opening::open(directory, secret_key_file, options)
+    }
+
+    /// Lets the writer look for files that can go.
+    pub async fn keep_house(&self) {
+        // The writer is gone where it cannot be told; then there is nothing to keep.
+        let _ = self.requests.send(Message::KeepHouse).await;
     }
 
     /// Everything as of the last commit.

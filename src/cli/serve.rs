@@ -24,7 +24,7 @@ pub(super) fn run(config: Config) -> Result<(), Failure> {
             config.listen
         ))
     })?;
-    let store = Store::open(directory, config.secret_key_file.clone())?;
+    let store = Store::open(directory, config.secret_key_file.clone(), config.store)?;
     first_start::ensure_admin(&store, config.admin_password_file.as_deref())?;
     let runtime =
         Runtime::new().map_err(|error| Failure::machine(format!("cannot start threads: {error}")))?;

@@ -118,6 +118,12 @@ pub const SETTINGS: &[Setting] = &[
     setting("jobs.keep_hours", Kind::Integer(1, 8760), "24", "How long ended tests are kept."),
     setting("jobs.keep_count", Kind::Integer(1, 1_000_000), "10000", "How many ended tests are kept."),
     setting(
+        "store.log_growth_kib",
+        Kind::Integer(1, 16_777_216),
+        "8192",
+        "The commit log is rewritten when it is larger than twice what is kept and so many KiB.",
+    ),
+    setting(
         "browser.allowed_origins",
         Kind::Origins,
         "",

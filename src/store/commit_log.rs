@@ -16,7 +16,7 @@
 
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::store::state::{Change, KEY_BYTES, Key, POSITION_BYTES, Position, State};
 
@@ -48,22 +48,6 @@ pub(crate) struct Header {
 /// The name of a generation's file.
 pub(crate) fn file_name(generation: u64) -> String {
     format!("{generation:016}.log")
-}
-
-/// The generations in a directory, oldest first, with their paths.
-pub(crate) fn list_generations(directory: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
-    let mut generations = Vec::new();
-    for entry in std::fs::read_dir(directory)? {
-        let entry = entry?;
-        let name = entry.file_name();
-        let generation =
-            name.to_str().and_then(|name| name.strip_suffix(".log")).and_then(|number| number.parse().ok());
-        if let Some(generation) = generation {
-            generations.push((generation, entry.path()));
-        }
-    }
-    generations.sort_unstable();
-    Ok(generations)
 }
 
 /// Encodes a whole new file: the header and the full state at its base.
@@ -152,31 +136,32 @@ fn frame_checksum(generation: u64, offset: u64, kind: u8, body: &[u8]) -> u32 {
 pub(crate) enum Entry {
     /// A part of the full state at the base.
     State(Vec<Change>),
-    /// The end of the full state.
-    StateEnd,
+    /// The end of the full state, and the base that it is at.
+    StateEnd(Position),
     /// A commit.
     Commit(Position, Vec<Change>),
 }
 
-/// How a file ends.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Tail {
-    /// With a good frame.
-    Whole,
-    /// With bytes that are no good frame, and no good frame behind them: an append that did not end.
-    Torn { length: u64 },
-    /// There is a good frame behind the bad place.
-    Damaged,
-}
-
-/// A file that was read to the end, or to its first bad place.
+/// A file that was read from its beginning to its end.
 #[derive(Debug)]
 pub(crate) struct Scan {
-    /// Where the good frames end.
+    /// What the file says about itself; an error where that is damaged.
+    pub(crate) header: Result<Header, String>,
+    /// Where the good frames at the beginning end.
     pub(crate) end_offset: u64,
-    /// The position after the last good commit.
+    /// The position after the last good commit, the base where there is none.
     pub(crate) position: Position,
-    pub(crate) tail: Tail,
+    /// Bytes behind the last good frame that are none: an append that did not end.
+    pub(crate) torn_bytes: u64,
+    /// The first place that is damaged, with what is wrong there. Good frames behind it were visited all the same.
+    pub(crate) damage: Option<String>,
+}
+
+impl Scan {
+    /// Whether nothing is damaged; an append that did not end is no damage.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.header.is_ok() && self.damage.is_none()
+    }
 }
 
 /// Why a file cannot be read at all.
@@ -185,8 +170,6 @@ pub(crate) enum ReadError {
     Io(io::Error),
     /// Written by a newer version of the program.
     NewerFormat(u32),
-    /// The reason, as the end of a sentence about the file.
-    Damaged(String),
 }
 
 impl From<io::Error> for ReadError {
@@ -195,77 +178,95 @@ impl From<io::Error> for ReadError {
     }
 }
 
-/// Reads a file from the start, calling `visit` for each good frame in order. Memory: one frame at a time.
-pub(crate) fn scan(path: &Path, mut visit: impl FnMut(Entry)) -> Result<Scan, ReadError> {
+/// Reads the file of a generation, calling `visit` for each good frame in order, also behind damaged places.
+/// Memory: one frame at a time.
+pub(crate) fn scan(path: &Path, generation: u64, mut visit: impl FnMut(Entry)) -> Result<Scan, ReadError> {
     let file = File::open(path)?;
     let file_bytes = file.metadata()?.len();
     let mut reader = BufReader::with_capacity(256 * 1024, file);
-    let header = read_header(&mut reader)?;
-    let mut scan = Scan { end_offset: HEADER_BYTES as u64, position: header.base, tail: Tail::Whole };
+    let header = read_header(&mut reader)?.and_then(|header| match header.generation == generation {
+        true => Ok(header),
+        false => Err(format!("its name says generation {generation}, its header {}", header.generation)),
+    });
+    let base = header.as_ref().map_or_else(|_| Position::default(), |header| header.base);
+    let end_offset = HEADER_BYTES as u64;
+    let mut scan = Scan { header, end_offset, position: base, torn_bytes: 0, damage: None };
     let mut is_state_complete = false;
-    while scan.end_offset < file_bytes {
-        let Some((kind, body)) = read_frame(&mut reader, header.generation, scan.end_offset, file_bytes)?
-        else {
-            scan.tail = examine_tail(&mut reader, header.generation, scan.end_offset, file_bytes)?;
-            break;
+    let mut offset = end_offset.min(file_bytes);
+    reader.seek(SeekFrom::Start(offset))?;
+    while offset < file_bytes {
+        let Some((kind, body)) = read_frame(&mut reader, generation, offset, file_bytes)? else {
+            let Some(next) = find_frame(&mut reader, generation, offset + 1, file_bytes)? else {
+                scan.torn_bytes = file_bytes - offset;
+                break;
+            };
+            scan.damage
+                .get_or_insert_with(|| format!("at offset {offset}, {} bytes are damaged", next - offset));
+            reader.seek(SeekFrom::Start(next))?;
+            offset = next;
+            continue;
         };
-        let entry = decode(kind, &body).ok_or_else(|| {
-            ReadError::Damaged(format!(
-                "the frame at offset {} has a good checksum but no known form",
-                scan.end_offset
-            ))
-        })?;
+        let frame_offset = offset;
+        offset += (FRAME_HEADER_BYTES + body.len()) as u64;
+        let Some(entry) = decode(kind, &body) else {
+            scan.damage
+                .get_or_insert_with(|| format!("the record at offset {frame_offset} has no known form"));
+            continue;
+        };
         let is_in_order = match &entry {
             Entry::State(_) => !is_state_complete,
-            Entry::StateEnd => !std::mem::replace(&mut is_state_complete, true),
+            Entry::StateEnd(position) => {
+                scan.position = *position;
+                !std::mem::replace(&mut is_state_complete, true)
+            }
             Entry::Commit(position, _) => {
                 is_state_complete && position.sequence == scan.position.sequence + 1
             }
         };
-        if !is_in_order {
-            return Err(ReadError::Damaged(format!(
-                "the frame at offset {} is out of order",
-                scan.end_offset
-            )));
-        }
         if let Entry::Commit(position, _) = &entry {
             scan.position = *position;
         }
-        scan.end_offset += (FRAME_HEADER_BYTES + body.len()) as u64;
+        if !is_in_order {
+            scan.damage.get_or_insert_with(|| format!("before offset {frame_offset}, records are missing"));
+        }
+        if scan.damage.is_none() {
+            scan.end_offset = offset;
+        }
         visit(entry);
     }
     if !is_state_complete {
-        return Err(ReadError::Damaged("the full state at its beginning is not complete".to_owned()));
+        scan.damage.get_or_insert_with(|| "the full state at its beginning is not complete".to_owned());
     }
     Ok(scan)
 }
 
-/// Reads only what a file says about itself.
-pub(crate) fn read_file_header(path: &Path) -> Result<Header, ReadError> {
+/// Reads only what a file says about itself; the inner error says what is damaged.
+pub(crate) fn read_file_header(path: &Path) -> Result<Result<Header, String>, ReadError> {
     read_header(&mut File::open(path)?)
 }
 
-fn read_header(reader: &mut impl Read) -> Result<Header, ReadError> {
+fn read_header(reader: &mut impl Read) -> Result<Result<Header, String>, ReadError> {
     let mut bytes = [0; HEADER_BYTES];
-    reader
-        .read_exact(&mut bytes)
-        .map_err(|_| ReadError::Damaged("it is shorter than its header".to_owned()))?;
-    if bytes[..8] != *MAGIC {
-        return Err(ReadError::Damaged("it does not begin as a commit log does".to_owned()));
+    match reader.read_exact(&mut bytes) {
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+            return Ok(Err("it is shorter than its header".to_owned()));
+        }
+        Err(error) => return Err(error.into()),
+        Ok(()) => {}
+    }
+    let (content, checksum) = bytes.split_at(HEADER_BYTES - 4);
+    if bytes[..8] != *MAGIC || crc32c::crc32c(content).to_le_bytes() != checksum {
+        return Ok(Err("its header is damaged".to_owned()));
     }
     let format = u32::from_le_bytes(bytes[8..12].try_into().expect("four bytes"));
     if format > FORMAT_VERSION {
         return Err(ReadError::NewerFormat(format));
     }
-    let (content, checksum) = bytes.split_at(HEADER_BYTES - 4);
-    if crc32c::crc32c(content).to_le_bytes() != checksum {
-        return Err(ReadError::Damaged("the checksum of its header is wrong".to_owned()));
-    }
-    Ok(Header {
+    Ok(Ok(Header {
         store_id: bytes[16..32].try_into().expect("16 bytes"),
         generation: u64::from_le_bytes(bytes[32..40].try_into().expect("eight bytes")),
         base: Position::from_bytes(bytes[40..40 + POSITION_BYTES].try_into().expect("a position")),
-    })
+    }))
 }
 
 /// Reads the frame at the offset; `None` where there is no good one.
@@ -297,40 +298,39 @@ fn parse_frame_header(header: &[u8; FRAME_HEADER_BYTES]) -> Option<(u8, usize, u
     is_formed.then_some((header[4], length, word(12)))
 }
 
-/// Looks for a good frame behind a bad place.
-fn examine_tail(
+/// The offset of the next good frame from `from` on.
+fn find_frame(
     reader: &mut BufReader<File>,
     generation: u64,
-    bad_offset: u64,
+    from: u64,
     file_bytes: u64,
-) -> io::Result<Tail> {
-    let torn = Tail::Torn { length: file_bytes - bad_offset };
-    let mut window_offset = bad_offset + 1;
+) -> io::Result<Option<u64>> {
+    let mut window_offset = from;
     let mut window = vec![0; 1024 * 1024];
     while window_offset + FRAME_HEADER_BYTES as u64 <= file_bytes {
         reader.seek(SeekFrom::Start(window_offset))?;
         let length = window.len().min((file_bytes - window_offset) as usize);
         reader.read_exact(&mut window[..length])?;
-        for at in 0..length.saturating_sub(MARKER.len() - 1) {
+        for at in 0..length - (MARKER.len() - 1) {
             if window[at..at + MARKER.len()] != MARKER {
                 continue;
             }
             let offset = window_offset + at as u64;
             reader.seek(SeekFrom::Start(offset))?;
             if read_frame(reader, generation, offset, file_bytes)?.is_some() {
-                return Ok(Tail::Damaged);
+                return Ok(Some(offset));
             }
         }
         // A marker may lie across the end of the window.
         window_offset += (length - (MARKER.len() - 1)) as u64;
     }
-    Ok(torn)
+    Ok(None)
 }
 
 fn decode(kind: u8, body: &[u8]) -> Option<Entry> {
     match kind {
         KIND_STATE => Some(Entry::State(decode_changes(body)?)),
-        KIND_STATE_END => (body.len() == POSITION_BYTES).then_some(Entry::StateEnd),
+        KIND_STATE_END => Some(Entry::StateEnd(Position::from_bytes(body.try_into().ok()?))),
         KIND_COMMIT => {
             let (position, changes) = body.split_first_chunk::<POSITION_BYTES>()?;
             Some(Entry::Commit(Position::from_bytes(position), decode_changes(changes)?))
@@ -392,63 +392,60 @@ mod tests {
         (file, offsets)
     }
 
-    fn read(bytes: &[u8]) -> (Result<Scan, ReadError>, usize) {
-        let directory = std::env::temp_dir().join(format!(
-            "connectord-log-{}-{:?}",
-            std::process::id(),
-            std::thread::current().id()
-        ));
+    fn read(bytes: &[u8]) -> (Scan, usize) {
+        let thread = std::thread::current().id();
+        let directory =
+            std::env::temp_dir().join(format!("connectord-log-{}-{thread:?}", std::process::id()));
         std::fs::create_dir_all(&directory).expect("created");
         let path = directory.join(file_name(4));
         std::fs::write(&path, bytes).expect("written");
         let mut commits = 0;
-        let result = scan(&path, |entry| commits += usize::from(matches!(entry, Entry::Commit(..))));
+        let scan = scan(&path, 4, |entry| commits += usize::from(matches!(entry, Entry::Commit(..))));
         std::fs::remove_dir_all(&directory).expect("removed");
-        (result, commits)
+        (scan.unwrap_or_else(|error| panic!("{error:?}")), commits)
     }
 
     #[test]
     fn a_whole_file_is_read_back() {
         let (file, _) = sample();
-        let (result, commits) = read(&file);
-        let scan = result.expect("good");
-        assert_eq!((scan.tail, commits, scan.position.sequence), (Tail::Whole, 5, 15));
+        let (scan, commits) = read(&file);
+        assert_eq!((scan.is_whole(), scan.torn_bytes, commits, scan.position.sequence), (true, 0, 5, 15));
         assert_eq!(scan.end_offset, file.len() as u64);
     }
 
     #[test]
-    fn every_truncation_leaves_a_prefix_or_is_refused() {
+    fn every_truncation_leaves_a_prefix_or_is_damage() {
         let (file, offsets) = sample();
         for length in 0..file.len() {
-            let (result, commits) = read(&file[..length]);
+            let (scan, commits) = read(&file[..length]);
             if length < offsets[0] {
-                assert!(result.is_err(), "{length} bytes without the full state were accepted");
+                assert!(!scan.is_whole(), "{length} bytes without the full state were accepted");
                 continue;
             }
-            let scan = result.expect("the state is whole");
-            let whole = offsets.iter().filter(|offset| **offset <= length).count() - 1;
-            let is_boundary = offsets.contains(&length);
-            let expected = if is_boundary {
-                Tail::Whole
-            } else {
-                Tail::Torn { length: (length - offsets[whole]) as u64 }
-            };
-            assert_eq!((commits, scan.tail), (whole, expected), "{length}");
+            let boundaries = offsets.iter().copied().filter(|offset| *offset <= length);
+            let last = boundaries.clone().max().expect("the first is");
+            assert!(scan.is_whole(), "{length}: {scan:?}");
+            assert_eq!(
+                (commits, scan.torn_bytes),
+                (boundaries.count() - 1, (length - last) as u64),
+                "{length}"
+            );
         }
     }
 
     #[test]
-    fn every_flipped_bit_is_noticed() {
+    fn every_flipped_bit_is_noticed_and_what_follows_is_still_read() {
         let (file, offsets) = sample();
         for position in 0..file.len() {
             let mut bytes = file.clone();
             bytes[position] ^= 1 << (position % 8);
-            match read(&bytes) {
-                (Err(_), _) => assert!(position < offsets[0]),
-                (Ok(scan), commits) if position >= offsets[4] => {
-                    assert_eq!((commits, matches!(scan.tail, Tail::Torn { .. })), (4, true), "{position}");
-                }
-                (Ok(scan), _) => assert_eq!(scan.tail, Tail::Damaged, "{position}"),
+            let (scan, commits) = read(&bytes);
+            if position < offsets[0] {
+                assert!(!scan.is_whole() && commits == 5, "{position}");
+            } else if position < offsets[4] {
+                assert!(scan.damage.is_some() && commits == 4, "{position}");
+            } else {
+                assert!(scan.is_whole() && scan.torn_bytes > 0 && commits == 4, "{position}");
             }
         }
     }

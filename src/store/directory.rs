@@ -5,16 +5,26 @@
 //! DATA/secret.key        opens the secrets; never inside sled/
 //! DATA/first-start.txt   the first password, until it was used
 //! DATA/lock              held while a process uses the directory; holds its process id
+//! DATA/reached           the last commit, to notice an older copy put over newer data
+//! DATA/sync-failed       the disk failed to sync: the next start writes everything anew
+//! DATA/set-aside/        damaged files that were replaced
 //! ```
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
+use std::ops::Deref;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+/// Where things are in a data directory.
+#[derive(Debug, Clone)]
+pub struct Layout {
+    root: PathBuf,
+}
+
 /// A data directory that this process has to itself.
 pub struct DataDirectory {
-    root: PathBuf,
+    layout: Layout,
     _lock: File,
 }
 
@@ -25,6 +35,62 @@ pub enum DirectoryError {
     InUse(Option<u32>),
     /// Something else, with the path that it is about.
     Io(PathBuf, io::Error),
+}
+
+impl Layout {
+    /// The layout below a directory.
+    pub fn new(root: &Path) -> Self {
+        Self { root: root.to_owned() }
+    }
+
+    /// The data directory itself.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// What to copy as a backup.
+    pub fn sled(&self) -> PathBuf {
+        self.root.join("sled")
+    }
+
+    /// The generations of the commit log.
+    pub fn commit_log(&self) -> PathBuf {
+        self.sled().join("commit-log")
+    }
+
+    /// Where the key file is unless configured elsewhere.
+    pub fn default_secret_key_file(&self) -> PathBuf {
+        self.root.join("secret.key")
+    }
+
+    /// Holds the generated password until the first sign-in.
+    pub fn first_start_file(&self) -> PathBuf {
+        self.root.join("first-start.txt")
+    }
+
+    /// How far the store had come.
+    pub fn reached(&self) -> PathBuf {
+        self.root.join("reached")
+    }
+
+    /// Tells the next start that the page cache may lie.
+    pub fn sync_failed(&self) -> PathBuf {
+        self.root.join("sync-failed")
+    }
+
+    /// Takes damaged files.
+    pub fn set_aside(&self) -> PathBuf {
+        self.root.join("set-aside")
+    }
+
+    /// Whether sled's own files, or other files that are not ours, are in its directory.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn holds_sled_files(&self) -> io::Result<bool> {
+        let mut entries = fs::read_dir(self.sled())?;
+        Ok(entries.any(|entry| entry.is_ok_and(|entry| entry.file_name() != "commit-log")))
+    }
 }
 
 impl DataDirectory {
@@ -55,32 +121,15 @@ impl DataDirectory {
             writeln!(lock, "{}", std::process::id())
         };
         write_id(&mut lock).map_err(with_path)?;
-        Ok(Self { root: root.to_owned(), _lock: lock })
+        Ok(Self { layout: Layout::new(root), _lock: lock })
     }
+}
 
-    /// The data directory itself.
-    pub fn root(&self) -> &Path {
-        &self.root
-    }
+impl Deref for DataDirectory {
+    type Target = Layout;
 
-    /// What to copy as a backup.
-    pub fn sled(&self) -> PathBuf {
-        self.root.join("sled")
-    }
-
-    /// The generations of the commit log.
-    pub fn commit_log(&self) -> PathBuf {
-        self.sled().join("commit-log")
-    }
-
-    /// Where the key file is unless configured elsewhere.
-    pub fn default_secret_key_file(&self) -> PathBuf {
-        self.root.join("secret.key")
-    }
-
-    /// Holds the generated password until the first sign-in.
-    pub fn first_start_file(&self) -> PathBuf {
-        self.root.join("first-start.txt")
+    fn deref(&self) -> &Layout {
+        &self.layout
     }
 }
 
@@ -99,18 +148,25 @@ pub fn create_private_directory(path: &Path) -> io::Result<()> {
 pub fn write_private_file(path: &Path, content: &[u8]) -> io::Result<()> {
     let mut temporary = path.as_os_str().to_owned();
     temporary.push(".new");
-    let temporary = PathBuf::from(temporary);
+    write_private_file_by_way_of(Path::new(&temporary), path, content)
+}
+
+/// [`write_private_file`] with the name of the temporary file, which is on the same file system.
+///
+/// # Errors
+/// What the file system says.
+pub fn write_private_file_by_way_of(temporary: &Path, path: &Path, content: &[u8]) -> io::Result<()> {
     let write = || {
         // A leftover of a start that was killed may have other rights: it is not reused.
-        remove_if_present(&temporary)?;
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
+        remove_if_present(temporary)?;
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(temporary)?;
         file.write_all(content)?;
         file.sync_all()?;
-        fs::rename(&temporary, path)?;
+        fs::rename(temporary, path)?;
         sync_parent(path)
     };
     write().inspect_err(|_| {
-        let _ = remove_if_present(&temporary);
+        let _ = remove_if_present(temporary);
     })
 }
 
@@ -123,6 +179,22 @@ pub fn remove_if_present(path: &Path) -> io::Result<()> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         Ok(()) | Err(_) => Ok(()),
     }
+}
+
+/// Moves a file or directory to another place on the same file system, in place of what is there.
+///
+/// # Errors
+/// What the file system says.
+pub fn move_aside(from: &Path, to: &Path) -> io::Result<()> {
+    if to.is_dir() {
+        fs::remove_dir_all(to)?;
+    }
+    if let Some(parent) = to.parent() {
+        create_private_directory(parent)?;
+    }
+    fs::rename(from, to)?;
+    sync_parent(to)?;
+    sync_parent(from)
 }
 
 /// Syncs the directory that holds the path, so that its name is on disk.

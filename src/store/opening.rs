@@ -1,7 +1,6 @@
-//! Opening a store trusts nothing: the log is checked frame by frame, sled is proved against the log, and the state
-//! is proved against the digest of the last commit. What does not fit together is refused, never started over.
+//! Opening a store: finds out what is there, mends what can be mended, and takes it up for writing.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -19,15 +18,18 @@ use crate::domain::job::Job;
 use crate::domain::timestamp::Timestamp;
 use crate::domain::user::User;
 use crate::random::random_bytes;
-use crate::store::commit_log::{self, Entry, Header, ReadError, Scan, Tail};
-use crate::store::directory::{self, DataDirectory, DirectoryError};
+use crate::store::commit_log::{self, Header};
+use crate::store::directory::{self, DataDirectory, DirectoryError, Layout};
+use crate::store::generations::{self, GenerationFile, LogEnd};
 use crate::store::index::Index;
-use crate::store::records::{Record, decode_record, encode_record};
+use crate::store::reached::{self, ReachedMark};
+use crate::store::records::{DecodeError, Record, decode_record, encode_record};
+use crate::store::recovery::{self, LogState, Recovered, RecoveryError, SledState};
 use crate::store::sealing::{Sealer, SymmetricKey, UnlockError, Vault};
-use crate::store::sled_trees::{Loaded, SledBatch, SledTrees};
-use crate::store::state::{Change, Key, Kind, Position, State};
-use crate::store::writer::{LogEnd, Writer};
-use crate::store::{QUEUE_CAPACITY, Store};
+use crate::store::sled_trees::{SledBatch, SledTrees};
+use crate::store::state::{Change, Key, Kind, State};
+use crate::store::writer::Writer;
+use crate::store::{QUEUE_CAPACITY, Store, StoreOptions};
 
 /// Commits that sled may be behind the log before the writer waits for it.
 const SLED_QUEUE_CAPACITY: usize = 16;
@@ -45,7 +47,8 @@ pub struct OpenError {
 /// What kind of trouble keeps a store shut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OpenErrorKind {
-    /// Another process has the directory, or the key or a newer format is the matter: nothing is damaged.
+    /// Another process has the directory, files of different times lie together, or the key or a newer format is the
+    /// matter: nothing is damaged.
     Refused,
     /// Data is damaged.
     Damaged,
@@ -54,15 +57,15 @@ pub enum OpenErrorKind {
 }
 
 impl OpenError {
-    fn refused(message: String) -> Self {
+    pub(super) fn refused(message: String) -> Self {
         Self { kind: OpenErrorKind::Refused, message }
     }
 
-    fn damaged(message: String) -> Self {
+    pub(super) fn damaged(message: String) -> Self {
         Self { kind: OpenErrorKind::Damaged, message }
     }
 
-    fn io(path: &Path, error: &io::Error) -> Self {
+    pub(super) fn io(path: &Path, error: &io::Error) -> Self {
         Self { kind: OpenErrorKind::Io, message: format!("{}: {error}", path.display()) }
     }
 }
@@ -81,74 +84,143 @@ impl From<DirectoryError> for OpenError {
     }
 }
 
-/// A state that is proved, and where to go on.
-struct Recovered {
-    state: State,
-    header: Header,
-    scan: Scan,
-    log_path: PathBuf,
-    sled: SledTrees,
-    /// Whether sled could be brought up to the log; else it stays behind until the next opening.
-    is_sled_current: bool,
+impl From<RecoveryError> for OpenError {
+    fn from(error: RecoveryError) -> Self {
+        match error {
+            RecoveryError::Io(path, error) => Self::io(&path, &error),
+            RecoveryError::NewerFormat(path, format) => Self::refused(format!(
+                "{} has format {format}, this version knows up to {}. Start the newer connectord that wrote it",
+                path.display(),
+                commit_log::FORMAT_VERSION
+            )),
+            RecoveryError::Mixed(sentence) => Self::refused(format!(
+                "{sentence}. Nothing was changed. Restore a backup into an empty directory"
+            )),
+            RecoveryError::Damaged(damage) => {
+                let parts = damage.parts.join("; ");
+                let proved = match damage.proved {
+                    Some(position) => format!(
+                        "Everything up to commit {} of {} ({}) can be proved",
+                        position.sequence,
+                        damage.last,
+                        Timestamp::from_unix_ms(position.time_ms).to_rfc3339()
+                    ),
+                    None => "No whole state is left".to_owned(),
+                };
+                Self::damaged(format!(
+                    "the data is damaged, in the commit log and in sled: {parts}. {proved}. Nothing was changed. Restore a \
+                     backup into an empty directory, or bring what is readable into a new one with: connectord salvage DIR OUT"
+                ))
+            }
+        }
+    }
 }
 
-pub(super) fn open(directory: DataDirectory, secret_key_file: Option<PathBuf>) -> Result<Store, OpenError> {
+pub(super) fn open(
+    directory: DataDirectory,
+    secret_key_file: Option<PathBuf>,
+    options: StoreOptions,
+) -> Result<Store, OpenError> {
     let log_directory = directory.commit_log();
-    directory::create_private_directory(&log_directory)
-        .map_err(|error| OpenError::io(&log_directory, &error))?;
-    let generations = commit_log::list_generations(&log_directory);
-    let generations = generations.map_err(|error| OpenError::io(&log_directory, &error))?;
+    let log_error = |error: io::Error| OpenError::io(&log_directory, &error);
+    directory::create_private_directory(&log_directory).map_err(log_error)?;
     let key_path = secret_key_file.unwrap_or_else(|| directory.default_secret_key_file());
-
-    let log_path = match generations.last() {
-        Some((_, path)) => path.clone(),
-        None => create(&directory, &key_path)?,
-    };
+    let is_new = generations::list(&log_directory).map_err(log_error)?.is_empty()
+        && !directory.holds_sled_files().map_err(log_error)?;
+    if is_new {
+        create(&directory, &key_path)?;
+    }
+    let mut recovered = recovery::recover(&directory)?;
     let key = read_key(&key_path)?;
-    let recovered = recover(&directory, log_path)?;
     let sealer = unlock(&recovered, &key, &key_path)?;
     let index = decode_index(&recovered.state, &sealer)?;
-    start(directory, recovered, sealer, index)
+
+    // From here on, files are changed.
+    if let (true, LogState::Goes { file, .. }) = (directory.sync_failed().exists(), &recovered.log) {
+        warn!("the disk failed to sync before; the commit log is written anew");
+        recovered.log = LogState::Rewrite { generation: file.generation + 1, damaged: Vec::new() };
+    }
+    let log = take_up_log(&directory, &recovered)?;
+    let (sled, is_sled_current) = take_up_sled(&directory, &mut recovered)?;
+    let position = recovered.position;
+    let mark = |error: io::Error| OpenError::io(&directory.reached(), &error);
+    reached::set_inside(&directory, position.sequence).map_err(mark)?;
+    let reached = ReachedMark::open(&directory, recovered.store_id).map_err(mark)?;
+    reached.note(position.sequence);
+    directory::remove_if_present(&directory.sync_failed()).map_err(mark)?;
+    info!(
+        store_id = hex::encode(recovered.store_id),
+        commits = position.sequence,
+        connectors = index.connectors().len(),
+        "the store is open"
+    );
+
+    let published = Arc::new(ArcSwap::from_pointee(index));
+    let (requests_sender, requests) = mpsc::channel(QUEUE_CAPACITY);
+    let (sled_sender, batches) = sync_channel(SLED_QUEUE_CAPACITY);
+    let layout = Layout::clone(&directory);
+    let writer = Writer {
+        requests,
+        published: Arc::clone(&published),
+        sealer,
+        state: recovered.state,
+        position,
+        log,
+        sled: sled_sender,
+        layout: layout.clone(),
+        store_id: recovered.store_id,
+        reached,
+        growth_bytes: options.log_growth_bytes,
+        rewrite_from_bytes: 0,
+    };
+    let sled_thread = spawn("store-sled", move || follow(sled, &batches, is_sled_current, &layout.sled()));
+    let writer_thread = spawn("store-writer", move || writer.run());
+    let threads = vec![
+        writer_thread.map_err(|error| OpenError::io(directory.root(), &error))?,
+        sled_thread.map_err(|error| OpenError::io(directory.root(), &error))?,
+    ];
+    Ok(Store { published, requests: requests_sender, threads: Mutex::new(threads), directory })
+}
+
+fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> io::Result<thread::JoinHandle<()>> {
+    thread::Builder::new().name(name.to_owned()).spawn(run)
 }
 
 /// Makes a new store: the key file first, then the log with the vault in it. From then on the store exists.
-fn create(directory: &DataDirectory, key_path: &Path) -> Result<PathBuf, OpenError> {
-    let sled = directory.sled();
-    if holds_sled_files(&sled).map_err(|error| OpenError::io(&sled, &error))? {
-        return Err(OpenError::damaged(format!(
-            "{} holds data, but its commit-log directory is empty: files are missing. Restore the whole directory from \
-             a backup, or name another data directory to start a new store",
-            sled.display()
+fn create(directory: &DataDirectory, key_path: &Path) -> Result<(), OpenError> {
+    if directory.reached().exists() {
+        return Err(OpenError::refused(format!(
+            "{} shows that this directory held a store, but {} is empty. Put its files back, or name another data \
+             directory to start a new store",
+            directory.reached().display(),
+            directory.sled().display()
         )));
     }
-    let key = match read_key(key_path) {
-        Ok(key) => key,
-        Err(_) if !key_path.exists() => {
-            let key = SymmetricKey::random();
-            let text = format!("{}\n", key.to_text().as_str());
-            directory::write_private_file(key_path, text.as_bytes())
-                .map_err(|error| OpenError::io(key_path, &error))?;
-            info!(
-                path = %key_path.display(),
-                "made a key file: without it the saved secrets cannot be read; keep a copy of it apart from the backups"
-            );
-            key
-        }
-        Err(error) => return Err(error),
+    let key = if key_path.exists() {
+        read_key(key_path)?
+    } else {
+        let key = SymmetricKey::random();
+        let text = zeroize::Zeroizing::new(format!("{}\n", key.to_text().as_str()));
+        directory::write_private_file(key_path, text.as_bytes())
+            .map_err(|error| OpenError::io(key_path, &error))?;
+        info!(
+            path = %key_path.display(),
+            "made a key file: without it the saved secrets cannot be read; keep a copy of it apart from the backups"
+        );
+        key
     };
     let store_id = random_bytes();
     let (_, vault) = Sealer::create(store_id, &key);
     let mut state = State::default();
     state.apply(Change { key: VAULT_KEY, value: Some(encode_record(&vault).into()) });
     let header = Header { store_id, generation: 1, base: state.position(0, Timestamp::now().unix_ms()) };
-    let path = directory.commit_log().join(commit_log::file_name(header.generation));
-    let written = directory::write_private_file(&path, &commit_log::encode_generation(&header, &state))
-        .and_then(|()| directory::sync_parent(&directory.commit_log()))
+    let made = directory::sync_parent(&directory.commit_log())
         .and_then(|()| directory::sync_parent(&directory.sled()))
-        .and_then(|()| directory::sync_parent(directory.root()));
-    written.map_err(|error| OpenError::io(&path, &error))?;
+        .and_then(|()| directory::sync_parent(directory.root()))
+        .and_then(|()| generations::create(directory, &header, &state));
+    made.map_err(|error| OpenError::io(&directory.commit_log(), &error))?;
     info!(path = %directory.root().display(), "made a new store");
-    Ok(path)
+    Ok(())
 }
 
 fn read_key(path: &Path) -> Result<SymmetricKey, OpenError> {
@@ -167,131 +239,14 @@ fn read_key(path: &Path) -> Result<SymmetricKey, OpenError> {
     })
 }
 
-/// Proves a state: sled with the log's tail where sled can be proved, else the log alone.
-fn recover(directory: &DataDirectory, log_path: PathBuf) -> Result<Recovered, OpenError> {
-    let sled_directory = directory.sled();
-    let header = commit_log::read_file_header(&log_path).map_err(|error| describe(&log_path, error))?;
-    let (sled, loaded) = open_sled(directory, header.store_id)?;
-
-    let sled_position = loaded.as_ref().map(|loaded| loaded.position);
-    let is_behind_sled =
-        |position: &Position| sled_position.is_some_and(|sled| position.sequence <= sled.sequence);
-    let mut is_proved = sled_position.is_none_or(|position| position == header.base);
-    let mut state = loaded.map(|loaded| loaded.state).unwrap_or_default();
-    let mut followed = Ok(());
-    // One pass: up to sled's position the log only has to agree with it, from there on it is replayed.
-    let scan = commit_log::scan(&log_path, |entry| match entry {
-        Entry::State(changes) if sled_position.is_none() => {
-            changes.into_iter().for_each(|change| drop(state.apply(change)));
-        }
-        Entry::State(_) | Entry::StateEnd => {}
-        Entry::Commit(position, _) if is_behind_sled(&position) => {
-            is_proved |= sled_position == Some(position)
-        }
-        Entry::Commit(position, changes) => {
-            let replay = |change: Change| {
-                let length_before = state.apply(change.clone()).map_or(0, |before| before.len());
-                (change, length_before)
-            };
-            let changes = changes.into_iter().map(replay).collect();
-            if sled_position.is_some() && is_proved && followed.is_ok() {
-                followed = sled.apply(&SledBatch { position, changes });
-            }
-        }
-    })
-    .map_err(|error| describe(&log_path, error))?;
-    if scan.tail == Tail::Damaged {
-        return Err(OpenError::damaged(format!(
-            "{} is damaged at offset {}, and good records follow behind it. Restore the whole directory from a backup",
-            log_path.display(),
-            scan.end_offset
-        )));
-    }
-    if !is_proved || !state.is_at(&scan.position) {
-        return Err(OpenError::damaged(format!(
-            "{} and {} do not fit together. If a backup was copied over existing data, restore it into an empty directory",
-            sled_directory.display(),
-            log_path.display()
-        )));
-    }
-    if sled_position.is_none() {
-        followed = sled.fill(&state, &scan.position);
-    }
-    if let Err(reason) = &followed {
-        warn!(reason, "sled could not be brought up to the commit log; nothing is lost");
-    }
-    Ok(Recovered { state, header, scan, log_path, sled, is_sled_current: followed.is_ok() })
-}
-
-/// Opens sled and reads what it holds; a new one, or one that cannot be used and was set aside, holds nothing.
-fn open_sled(
-    directory: &DataDirectory,
-    store_id: [u8; 16],
-) -> Result<(SledTrees, Option<Loaded>), OpenError> {
-    let path = directory.sled();
-    if !holds_sled_files(&path).map_err(|error| OpenError::io(&path, &error))? {
-        return Ok((SledTrees::open(&path, store_id).map_err(OpenError::damaged)?, None));
-    }
-    let opened = SledTrees::open(&path, store_id).and_then(|sled| {
-        let loaded = sled.load()?;
-        Ok((sled, Some(loaded)))
-    });
-    match opened {
-        Ok(opened) => Ok(opened),
-        Err(reason) => {
-            warn!(reason, "sled cannot be used; it is set aside and rebuilt from the commit log");
-            set_sled_aside(directory).map_err(|error| OpenError::io(&path, &error))?;
-            Ok((SledTrees::open(&path, store_id).map_err(OpenError::damaged)?, None))
-        }
-    }
-}
-
-fn holds_sled_files(path: &Path) -> io::Result<bool> {
-    let mut entries = fs::read_dir(path)?;
-    Ok(entries.any(|entry| entry.is_ok_and(|entry| entry.file_name() != "commit-log")))
-}
-
-/// Moves sled's own files out of the way, as one `sled.bad` beside the sled directory.
-fn set_sled_aside(directory: &DataDirectory) -> io::Result<()> {
-    let aside = directory.root().join("sled.bad");
-    match fs::remove_dir_all(&aside) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        Ok(()) | Err(_) => {}
-    }
-    directory::create_private_directory(&aside)?;
-    for entry in fs::read_dir(directory.sled())? {
-        let entry = entry?;
-        if entry.file_name() != "commit-log" {
-            fs::rename(entry.path(), aside.join(entry.file_name()))?;
-        }
-    }
-    directory::sync_parent(&directory.commit_log())
-}
-
-fn describe(path: &Path, error: ReadError) -> OpenError {
-    let path = path.display();
-    match error {
-        ReadError::Io(error) => OpenError { kind: OpenErrorKind::Io, message: format!("{path}: {error}") },
-        ReadError::NewerFormat(format) => OpenError::refused(format!(
-            "{path} has format {format}, this version knows up to {}. Start the newer connectord that wrote it",
-            commit_log::FORMAT_VERSION
-        )),
-        ReadError::Damaged(reason) => OpenError::damaged(format!(
-            "{path} is damaged: {reason}. Restore the whole directory from a backup"
-        )),
-    }
-}
-
 fn unlock(recovered: &Recovered, key: &SymmetricKey, key_path: &Path) -> Result<Sealer, OpenError> {
     let vault: Vault = recovered
         .state
         .get(VAULT_KEY)
-        .ok_or_else(|| "it is missing".to_owned())
+        .ok_or_else(|| DecodeError::Damaged("it is missing".to_owned()))
         .and_then(decode_record)
-        .map_err(|reason| {
-            OpenError::damaged(format!("the record with the wrapped data key cannot be used: {reason}"))
-        })?;
-    Sealer::unlock(recovered.header.store_id, &vault, key).map_err(|error| match error {
+        .map_err(|error| undecodable("the record with the wrapped data key", &error))?;
+    Sealer::unlock(recovered.store_id, &vault, key).map_err(|error| match error {
         UnlockError::OtherKey { needed } => OpenError::refused(format!(
             "the key file {} (fingerprint {}) does not belong to this store, which needs the key with fingerprint {needed}",
             key_path.display(),
@@ -301,6 +256,107 @@ fn unlock(recovered: &Recovered, key: &SymmetricKey, key_path: &Path) -> Result<
             OpenError::damaged("the wrapped data key does not open with the right key file".to_owned())
         }
     })
+}
+
+fn undecodable(what: &str, error: &DecodeError) -> OpenError {
+    match error {
+        DecodeError::Newer(version) => OpenError::refused(format!(
+            "{what} has format {version}, written by a newer version; start the newer connectord that wrote it"
+        )),
+        DecodeError::Damaged(reason) => OpenError::damaged(format!("{what} cannot be used: {reason}")),
+    }
+}
+
+/// Opens the log for appending: as it is, or written anew.
+fn take_up_log(layout: &Layout, recovered: &Recovered) -> Result<LogEnd, OpenError> {
+    let log_directory = layout.commit_log();
+    let result = match &recovered.log {
+        LogState::Goes { file, end_offset, torn_bytes } => {
+            continue_log(layout, file, *end_offset, *torn_bytes)
+        }
+        LogState::Rewrite { generation, damaged } => {
+            let header =
+                Header { store_id: recovered.store_id, generation: *generation, base: recovered.position };
+            let created = generations::create(layout, &header, &recovered.state);
+            created.and_then(|log| {
+                for path in damaged {
+                    let name = path.file_name().unwrap_or_default();
+                    directory::move_aside(path, &layout.set_aside().join(name))?;
+                    warn!(path = %path.display(), set_aside = %layout.set_aside().display(), "set a damaged file aside");
+                }
+                Ok(log)
+            })
+        }
+    };
+    result.map_err(|error| OpenError::io(&log_directory, &error))
+}
+
+/// An append that did not end was never acknowledged. Its bytes are kept aside before they are cut.
+fn continue_log(
+    layout: &Layout,
+    file: &GenerationFile,
+    end_offset: u64,
+    torn_bytes: u64,
+) -> io::Result<LogEnd> {
+    let log = OpenOptions::new().read(true).write(true).open(&file.path)?;
+    if torn_bytes > 0 {
+        let mut bytes = vec![0; usize::try_from(torn_bytes).map_err(io::Error::other)?];
+        log.read_exact_at(&mut bytes, end_offset)?;
+        let aside = layout
+            .set_aside()
+            .join(format!("{}.cut-at-{end_offset}", commit_log::file_name(file.generation)));
+        directory::create_private_directory(&layout.set_aside())?;
+        directory::write_private_file(&aside, &bytes)?;
+        warn!(
+            file = %file.path.display(),
+            offset = end_offset,
+            length = torn_bytes,
+            set_aside = %aside.display(),
+            "the last record of the commit log did not end; it was never acknowledged and is cut"
+        );
+        log.set_len(end_offset)?;
+        log.sync_all()?;
+    }
+    Ok(LogEnd { file: log, path: file.path.clone(), generation: file.generation, offset: end_offset })
+}
+
+/// Opens sled: as it is, or filled anew. A sled that cannot be filled stays behind until the next opening.
+fn take_up_sled(layout: &Layout, recovered: &mut Recovered) -> Result<(SledTrees, bool), OpenError> {
+    let rebuild = SledState::Rebuild(None);
+    let reason = match std::mem::replace(&mut recovered.sled, rebuild) {
+        SledState::Current(sled) => return Ok((sled, true)),
+        SledState::Rebuild(reason) => reason,
+    };
+    if let Some(reason) = reason {
+        warn!(reason, "sled is set aside and rebuilt from the commit log");
+    }
+    set_sled_aside(layout).map_err(|error| OpenError::io(&layout.sled(), &error))?;
+    let mut sled = SledTrees::open(&layout.sled()).map_err(OpenError::damaged)?;
+    sled.bind(recovered.store_id);
+    let filled = sled.fill(&recovered.state, &recovered.position);
+    if let Err(reason) = &filled {
+        warn!(reason, "sled could not be filled; nothing is lost");
+    }
+    Ok((sled, filled.is_ok()))
+}
+
+/// Moves sled's own files out of the way, as one `sled.bad`.
+fn set_sled_aside(layout: &Layout) -> io::Result<()> {
+    if !layout.holds_sled_files()? {
+        return Ok(());
+    }
+    let aside = layout.set_aside().join("sled.bad");
+    if aside.exists() {
+        fs::remove_dir_all(&aside)?;
+    }
+    directory::create_private_directory(&aside)?;
+    for entry in fs::read_dir(layout.sled())? {
+        let entry = entry?;
+        if entry.file_name() != "commit-log" {
+            fs::rename(entry.path(), aside.join(entry.file_name()))?;
+        }
+    }
+    directory::sync_parent(&layout.commit_log())
 }
 
 fn decode_index(state: &State, sealer: &Sealer) -> Result<Index, OpenError> {
@@ -314,97 +370,30 @@ fn decode_index(state: &State, sealer: &Sealer) -> Result<Index, OpenError> {
             Kind::Connector => decode_into::<Connector>(&mut index, key.id, value, sealer),
             Kind::Job => decode_into::<Job>(&mut index, key.id, value, sealer),
         };
-        decoded.map_err(|reason| {
-            OpenError::damaged(format!("record {} of kind {:?} cannot be used: {reason}", key.id, key.kind))
-        })?;
+        decoded.map_err(|error| undecodable(&format!("the {} {}", key.kind.name(), key.id), &error))?;
     }
     Ok(index)
 }
 
-fn decode_into<T: Record>(index: &mut Index, id: u64, value: &[u8], sealer: &Sealer) -> Result<(), String> {
+fn decode_into<T: Record>(
+    index: &mut Index,
+    id: u64,
+    value: &[u8],
+    sealer: &Sealer,
+) -> Result<(), DecodeError> {
     let record = T::decode(id, value, sealer)?;
     T::table_mut(index).put(Arc::new(record));
     Ok(())
 }
 
-fn decode_counter(index: &mut Index, kind: u64, value: &[u8]) -> Result<(), String> {
+fn decode_counter(index: &mut Index, kind: u64, value: &[u8]) -> Result<(), DecodeError> {
     let all = [Kind::User, Kind::ApiKey, Kind::Connector, Kind::Job];
-    let kind = all.into_iter().find(|known| *known as u64 == kind).ok_or("it counts an unknown kind")?;
+    let kind = all
+        .into_iter()
+        .find(|known| *known as u64 == kind)
+        .ok_or_else(|| DecodeError::Damaged("it counts an unknown kind".to_owned()))?;
     index.counters.insert(kind, decode_record(value)?);
     Ok(())
-}
-
-/// Takes the log up for appending and starts the threads.
-fn start(
-    directory: DataDirectory,
-    recovered: Recovered,
-    sealer: Sealer,
-    index: Index,
-) -> Result<Store, OpenError> {
-    let Recovered { state, header, scan, log_path, sled, is_sled_current } = recovered;
-    let file = OpenOptions::new().read(true).write(true).open(&log_path);
-    let file = file.map_err(|error| OpenError::io(&log_path, &error))?;
-    if let Tail::Torn { length } = scan.tail {
-        cut_torn_tail(&directory, &log_path, &file, scan.end_offset, length)
-            .map_err(|error| OpenError::io(&log_path, &error))?;
-    }
-    info!(
-        store_id = hex::encode(header.store_id),
-        commits = scan.position.sequence,
-        connectors = index.connectors().len(),
-        "the store is open"
-    );
-    let published = Arc::new(ArcSwap::from_pointee(index));
-    let (requests_sender, requests) = mpsc::channel(QUEUE_CAPACITY);
-    let (sled_sender, batches) = sync_channel(SLED_QUEUE_CAPACITY);
-    let log = LogEnd { file, generation: header.generation, offset: scan.end_offset };
-    let writer = Writer {
-        requests,
-        published: Arc::clone(&published),
-        sealer,
-        state,
-        position: scan.position,
-        log,
-        sled: sled_sender,
-    };
-    let sled_thread = {
-        let sled_directory = directory.sled();
-        spawn("store-sled", move || follow(sled, &batches, is_sled_current, &sled_directory))
-    };
-    let writer_thread = spawn("store-writer", move || writer.run());
-    let threads = vec![
-        writer_thread.map_err(|error| OpenError::io(directory.root(), &error))?,
-        sled_thread.map_err(|error| OpenError::io(directory.root(), &error))?,
-    ];
-    Ok(Store { published, requests: requests_sender, threads: Mutex::new(threads), directory })
-}
-
-fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> io::Result<thread::JoinHandle<()>> {
-    thread::Builder::new().name(name.to_owned()).spawn(run)
-}
-
-/// An append that did not end was never acknowledged. Its bytes are kept aside before they are cut.
-fn cut_torn_tail(
-    directory: &DataDirectory,
-    path: &Path,
-    file: &File,
-    offset: u64,
-    length: u64,
-) -> io::Result<()> {
-    let mut bytes = vec![0; usize::try_from(length).map_err(io::Error::other)?];
-    file.read_exact_at(&mut bytes, offset)?;
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let aside = directory.root().join(format!("{name}.cut-at-{offset}"));
-    directory::write_private_file(&aside, &bytes)?;
-    warn!(
-        file = %path.display(),
-        offset,
-        length,
-        set_aside = %aside.display(),
-        "the last record of the commit log did not end; it was never acknowledged and is cut"
-    );
-    file.set_len(offset)?;
-    file.sync_all()
 }
 
 /// Lets sled follow the log. Its first failure ends that until the next start; the log goes on.

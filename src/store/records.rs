@@ -32,8 +32,8 @@ pub(crate) trait Record: Sized + Send + Sync + 'static {
     fn unique_text(&self) -> &str;
     /// Its stored bytes.
     fn encode(&self, sealer: &Sealer) -> Vec<u8>;
-    /// Reads stored bytes; the error is the end of a sentence.
-    fn decode(id: u64, bytes: &[u8], sealer: &Sealer) -> Result<Self, String>;
+    /// Reads stored bytes.
+    fn decode(id: u64, bytes: &[u8], sealer: &Sealer) -> Result<Self, DecodeError>;
     /// Its table, to change.
     fn table_mut(index: &mut Index) -> &mut Table<Self>;
 }
@@ -45,18 +45,30 @@ pub(crate) fn encode_record(stored: &impl Serialize) -> Vec<u8> {
     bytes
 }
 
-/// Decodes any stored shape; the error is the end of a sentence.
-pub(crate) fn decode_record<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
+/// Why a record cannot be read.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum DecodeError {
+    /// A newer version of the program wrote it, in this format.
+    Newer(u8),
+    /// The reason, as the end of a sentence.
+    Damaged(String),
+}
+
+impl From<String> for DecodeError {
+    fn from(reason: String) -> Self {
+        DecodeError::Damaged(reason)
+    }
+}
+
+/// Decodes any stored shape. Older formats will be migrated here.
+pub(crate) fn decode_record<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError> {
     match bytes.split_first() {
-        Some((&RECORD_VERSION, json)) => {
+        Some((&RECORD_VERSION, json)) => serde_json::from_slice(json).map_err(|error| {
             // serde's own message may quote the record: only its place is told.
-            serde_json::from_slice(json)
-                .map_err(|error| format!("it is malformed at column {}", error.column()))
-        }
-        Some((version, _)) if *version > RECORD_VERSION => Err(format!(
-            "it has format {version}, written by a newer version; this one knows {RECORD_VERSION}"
-        )),
-        Some(_) | None => Err("it has no known format".to_owned()),
+            DecodeError::Damaged(format!("it is malformed at column {}", error.column()))
+        }),
+        Some((version, _)) if *version > RECORD_VERSION => Err(DecodeError::Newer(*version)),
+        Some(_) | None => Err(DecodeError::Damaged("it has no known format".to_owned())),
     }
 }
 
@@ -151,7 +163,7 @@ impl Record for Connector {
         encode_record(&StoredConnector { name: self.name.as_str().to_owned(), settings })
     }
 
-    fn decode(id: u64, bytes: &[u8], sealer: &Sealer) -> Result<Self, String> {
+    fn decode(id: u64, bytes: &[u8], sealer: &Sealer) -> Result<Self, DecodeError> {
         let stored: StoredConnector = decode_record(bytes)?;
         let settings = stored.settings.into_settings(Key::new(Self::KIND, id), sealer)?;
         Ok(Self { id, name: ConnectorName::from_stored(stored.name), settings })
@@ -192,7 +204,7 @@ impl Record for User {
         })
     }
 
-    fn decode(id: u64, bytes: &[u8], sealer: &Sealer) -> Result<Self, String> {
+    fn decode(id: u64, bytes: &[u8], sealer: &Sealer) -> Result<Self, DecodeError> {
         let stored: StoredUser = decode_record(bytes)?;
         let key = Key::new(Self::KIND, id);
         Ok(Self {
@@ -250,7 +262,7 @@ impl Record for ApiKey {
         })
     }
 
-    fn decode(id: u64, bytes: &[u8], _sealer: &Sealer) -> Result<Self, String> {
+    fn decode(id: u64, bytes: &[u8], _sealer: &Sealer) -> Result<Self, DecodeError> {
         let stored: StoredApiKey = decode_record(bytes)?;
         let scopes = stored.scopes.into_iter().map(|(controller, action)| Scope { controller, action });
         Ok(Self {
@@ -344,7 +356,7 @@ impl Record for Job {
         })
     }
 
-    fn decode(id: u64, bytes: &[u8], sealer: &Sealer) -> Result<Self, String> {
+    fn decode(id: u64, bytes: &[u8], sealer: &Sealer) -> Result<Self, DecodeError> {
         let stored: StoredJob = decode_record(bytes)?;
         let state = match stored.state {
             StoredJobState::Queued { settings, runs_begun } => JobState::Queued {

@@ -33,24 +33,30 @@ pub(crate) struct SledTrees {
 
 /// What sled holds, proved against its own `meta`.
 pub(crate) struct Loaded {
+    pub(crate) store_id: [u8; 16],
     pub(crate) state: State,
     pub(crate) position: Position,
 }
 
 impl SledTrees {
     /// Opens or creates sled in the directory. The error says why it cannot be used.
-    pub(crate) fn open(directory: &Path, store_id: [u8; 16]) -> Result<Self, String> {
+    pub(crate) fn open(directory: &Path) -> Result<Self, String> {
         guarded("opening", || {
             let database = sled::Config::new().path(directory).cache_capacity(CACHE_BYTES).open()?;
             let tree = database.open_tree(TREE)?;
-            Ok(Self { database, tree, store_id })
+            Ok(Self { database, tree, store_id: [0; 16] })
         })
+    }
+
+    /// Says whose data is written from now on.
+    pub(crate) fn bind(&mut self, store_id: [u8; 16]) {
+        self.store_id = store_id;
     }
 
     /// Reads everything. The error says what does not fit together.
     pub(crate) fn load(&self) -> Result<Loaded, String> {
         let meta = guarded("reading", || self.tree.get(META_KEY))?.ok_or("it has no meta record")?;
-        let position = self.parse_meta(&meta)?;
+        let (store_id, position) = parse_meta(&meta)?;
         let mut state = State::default();
         let mut open_record: Option<(Key, Vec<u8>)> = None;
         let scan = guarded("scanning", || {
@@ -76,7 +82,7 @@ impl SledTrees {
         if !state.is_at(&position) {
             return Err("its records do not agree with its own digest".to_owned());
         }
-        Ok(Loaded { state, position })
+        Ok(Loaded { store_id, state, position })
     }
 
     /// Applies a batch and the position after it, in one atomic step of sled.
@@ -121,20 +127,17 @@ impl SledTrees {
     fn encode_meta(&self, position: &Position) -> Vec<u8> {
         [&[META_VERSION], self.store_id.as_slice(), &position.to_bytes()].concat()
     }
+}
 
-    fn parse_meta(&self, meta: &[u8]) -> Result<Position, String> {
-        let (version, rest) = meta.split_first().ok_or("its meta record is empty")?;
-        if *version != META_VERSION {
-            return Err(format!("its meta record has format {version}"));
-        }
-        let (store_id, position) = rest.split_at_checked(16).ok_or("its meta record is too short")?;
-        if store_id != self.store_id {
-            return Err("it belongs to another store than the commit log".to_owned());
-        }
-        let position: &[u8; POSITION_BYTES] =
-            position.try_into().map_err(|_| "its meta record has a wrong length".to_owned())?;
-        Ok(Position::from_bytes(position))
+fn parse_meta(meta: &[u8]) -> Result<([u8; 16], Position), String> {
+    let (version, rest) = meta.split_first().ok_or("its meta record is empty")?;
+    if *version != META_VERSION {
+        return Err(format!("its meta record has format {version}"));
     }
+    let (store_id, position) = rest.split_first_chunk::<16>().ok_or("its meta record is too short")?;
+    let position: &[u8; POSITION_BYTES] =
+        position.try_into().map_err(|_| "its meta record has a wrong length".to_owned())?;
+    Ok((*store_id, Position::from_bytes(position)))
 }
 
 /// Puts the pieces of values together again: they come in order.

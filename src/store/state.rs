@@ -26,6 +26,18 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
+    /// For people.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Kind::Vault => "vault",
+            Kind::Counter => "counter",
+            Kind::User => "user",
+            Kind::ApiKey => "API key",
+            Kind::Connector => "connector",
+            Kind::Job => "test job",
+        }
+    }
+
     fn from_byte(byte: u8) -> Option<Self> {
         let all = [Kind::Vault, Kind::Counter, Kind::User, Kind::ApiKey, Kind::Connector, Kind::Job];
         all.into_iter().find(|kind| *kind as u8 == byte)
@@ -152,6 +164,7 @@ impl Position {
 pub(crate) struct State {
     records: BTreeMap<Key, Box<[u8]>>,
     digest: Digest,
+    live_bytes: u64,
 }
 
 impl State {
@@ -159,6 +172,7 @@ impl State {
     pub(crate) fn apply(&mut self, change: Change) -> Option<Box<[u8]>> {
         if let Some(value) = &change.value {
             self.digest.add(Digest::of(change.key, value));
+            self.live_bytes += (KEY_BYTES + value.len()) as u64;
         }
         let before = match change.value {
             Some(value) => self.records.insert(change.key, value),
@@ -166,8 +180,14 @@ impl State {
         };
         if let Some(before) = &before {
             self.digest.subtract(Digest::of(change.key, before));
+            self.live_bytes -= (KEY_BYTES + before.len()) as u64;
         }
         before
+    }
+
+    /// Bytes of all keys and values: what a new generation of the log would about take.
+    pub(crate) fn live_bytes(&self) -> u64 {
+        self.live_bytes
     }
 
     pub(crate) fn get(&self, key: Key) -> Option<&[u8]> {

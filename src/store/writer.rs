@@ -3,7 +3,7 @@
 //! A request counts from the moment that its frame is synced (`fdatasync`). Whatever is told to a caller, also
 //! a refusal that rests on another request of the same batch, is told after that.
 
-use std::fs::File;
+use std::io;
 use std::os::unix::fs::FileExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -11,11 +11,14 @@ use std::sync::mpsc::SyncSender;
 
 use arc_swap::ArcSwap;
 use tokio::sync::{mpsc, oneshot};
-use tracing::{error, warn};
+use tracing::{error, info, warn};
 
 use crate::domain::timestamp::Timestamp;
-use crate::store::commit_log::{self, FRAME_BODY_MAX_BYTES};
+use crate::store::commit_log::{self, FRAME_BODY_MAX_BYTES, Header};
+use crate::store::directory::Layout;
+use crate::store::generations::{self, LogEnd};
 use crate::store::index::Index;
+use crate::store::reached::{self, ReachedMark};
 use crate::store::records::{Record, encode_record};
 use crate::store::sealing::Sealer;
 use crate::store::sled_trees::SledBatch;
@@ -98,6 +101,8 @@ pub(crate) trait Request: Send {
 pub(crate) enum Message {
     /// A change.
     Request(Box<dyn Request>),
+    /// Time to look for files that can go.
+    KeepHouse,
     /// Nothing follows: end after what came before.
     Stop,
 }
@@ -146,13 +151,6 @@ where
     }
 }
 
-/// The open end of the commit log.
-pub(crate) struct LogEnd {
-    pub(crate) file: File,
-    pub(crate) generation: u64,
-    pub(crate) offset: u64,
-}
-
 /// Everything that the writer thread owns.
 pub(crate) struct Writer {
     pub(crate) requests: mpsc::Receiver<Message>,
@@ -162,6 +160,13 @@ pub(crate) struct Writer {
     pub(crate) position: Position,
     pub(crate) log: LogEnd,
     pub(crate) sled: SyncSender<SledBatch>,
+    pub(crate) layout: Layout,
+    pub(crate) store_id: [u8; 16],
+    pub(crate) reached: ReachedMark,
+    /// The log is rewritten when it is larger than twice the live state and this.
+    pub(crate) growth_bytes: u64,
+    /// After a rewriting that failed, the next is tried when the log is this long.
+    pub(crate) rewrite_from_bytes: u64,
 }
 
 /// A batch being prepared: what it would change, and how to take it back.
@@ -178,7 +183,15 @@ impl Writer {
     /// Works until it is told to stop, or every sender is gone.
     pub(crate) fn run(mut self) {
         let mut is_stopping = false;
-        while let Some(Message::Request(first)) = self.requests.blocking_recv().filter(|_| !is_stopping) {
+        while !is_stopping {
+            let first = match self.requests.blocking_recv() {
+                Some(Message::Request(first)) => first,
+                Some(Message::KeepHouse) => {
+                    self.remove_old_generations();
+                    continue;
+                }
+                Some(Message::Stop) | None => break,
+            };
             let mut batch = Batch {
                 index: Index::clone(&self.published.load()),
                 position: self.position,
@@ -190,6 +203,7 @@ impl Writer {
             while batch.outcomes.len() < BATCH_MAX && batch.frames.len() < BATCH_MAX_BYTES {
                 match self.requests.try_recv() {
                     Ok(Message::Request(next)) => self.prepare(&mut batch, next),
+                    Ok(Message::KeepHouse) => self.remove_old_generations(),
                     Ok(Message::Stop) => {
                         is_stopping = true;
                         break;
@@ -198,6 +212,10 @@ impl Writer {
                 }
             }
             self.commit(batch);
+            self.rewrite_if_grown();
+        }
+        if let Err(error) = reached::set_inside(&self.layout, self.position.sequence) {
+            warn!(%error, "the mark of the last commit could not be set; nothing is lost");
         }
     }
 
@@ -255,6 +273,9 @@ impl Writer {
             Ok(()) => {
                 self.position = batch.position;
                 self.log.offset += batch.frames.len() as u64;
+                if !batch.frames.is_empty() {
+                    self.reached.note(self.position.sequence);
+                }
                 batch.undo.iter().map(|(change, before)| {
                     (change.clone(), before.as_ref().map_or(0, |before| before.len()))
                 })
@@ -283,23 +304,71 @@ impl Writer {
     /// Appends and syncs. After a failed append the file is as before; after a failed sync nobody knows, so the
     /// process ends: the page cache may claim what the disk does not have.
     fn write(&mut self, frames: &[u8]) -> Result<(), Unavailable> {
-        if let Err(append_error) = self.log.file.write_all_at(frames, self.log.offset) {
+        let mut appended = self.log.file.write_all_at(frames, self.log.offset);
+        if is_disk_full(&appended) && generations::make_room(&self.layout) {
+            appended = self.log.file.write_all_at(frames, self.log.offset);
+        }
+        if let Err(append_error) = appended {
             warn!(error = %append_error, "appending to the commit log failed, the change is refused");
             let cut = self.log.file.set_len(self.log.offset).and_then(|()| self.log.file.sync_data());
             if let Err(error) = cut {
-                fail(&format!("cutting the commit log back to its last good record failed: {error}"));
+                self.fail(&format!("cutting the commit log back to its last good record failed: {error}"));
             }
-            return Err(Unavailable::new(format!("the change could not be written: {append_error}")));
+            return Err(Unavailable::new(format!(
+                "the change could not be written to the disk: {append_error}"
+            )));
         }
         if let Err(error) = self.log.file.sync_data() {
-            fail(&format!("syncing the commit log failed: {error}"));
+            self.fail(&format!("syncing the commit log failed: {error}"));
         }
         Ok(())
     }
+
+    /// Writes a new generation when the log has grown far beyond what it says. A failure is no harm: the log goes on.
+    fn rewrite_if_grown(&mut self) {
+        let limit = (2 * self.state.live_bytes() + self.growth_bytes).max(self.rewrite_from_bytes);
+        if self.log.offset <= limit {
+            return;
+        }
+        let generation = self.log.generation + 1;
+        let header = Header { store_id: self.store_id, generation, base: self.position };
+        match generations::create(&self.layout, &header, &self.state) {
+            Ok(log) => {
+                generations::mark_superseded(&self.log);
+                info!(
+                    generation,
+                    bytes = log.offset,
+                    before_bytes = self.log.offset,
+                    "the commit log was rewritten"
+                );
+                self.log = log;
+                self.rewrite_from_bytes = 0;
+                self.remove_old_generations();
+            }
+            Err(error) => {
+                warn!(%error, "the commit log could not be rewritten; it goes on as it is");
+                self.rewrite_from_bytes = self.log.offset + self.growth_bytes;
+            }
+        }
+    }
+
+    fn remove_old_generations(&self) {
+        if let Err(error) = generations::remove_old(&self.layout) {
+            warn!(%error, "old generations of the commit log could not be removed");
+        }
+    }
+
+    /// Ends the process without acknowledging anything more. The next start writes everything anew.
+    fn fail(&self, reason: &str) -> ! {
+        error!(reason, "the store cannot go on, the process ends to be started again");
+        if let Err(error) = std::fs::write(self.layout.sync_failed(), reason) {
+            error!(%error, "not even that could be noted in the data directory");
+        }
+        std::process::exit(EXIT_STORE_FAILED);
+    }
 }
 
-/// Ends the process without acknowledging anything more.
-fn fail(reason: &str) -> ! {
-    error!(reason, "the store cannot go on, the process ends to be started again");
-    std::process::exit(EXIT_STORE_FAILED);
+fn is_disk_full(result: &io::Result<()>) -> bool {
+    let full = [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded];
+    result.as_ref().is_err_and(|error| full.contains(&error.kind()))
 }

@@ -1,0 +1,92 @@
+//! How far a directory had come: what notices that an older copy was put over newer data.
+//!
+//! Two marks. `DATA/reached`, beside the backup, holds the last synced sequence and is rewritten with every batch, so
+//! it also speaks after a crash; it holds its own inode number, so that a copy of it says nothing about the copy. And
+//! inside the backup, an empty file `commit-log/reached-SEQUENCE`, set when the store is opened and closed: its name is
+//! never overwritten by an older copy. Neither is synced by itself: a mark may lag behind the log, never be ahead.
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::path::PathBuf;
+
+use tracing::warn;
+
+use crate::store::directory::{self, Layout};
+
+const NAME_PREFIX: &str = "reached-";
+
+/// The mark beside the backup, open for rewriting.
+pub(crate) struct ReachedMark {
+    file: File,
+    store_id: String,
+    inode: u64,
+}
+
+/// Proof that the directory held a commit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Evidence {
+    pub(crate) sequence: u64,
+    /// The file that says so.
+    pub(crate) path: PathBuf,
+}
+
+impl ReachedMark {
+    /// Opens the mark, or makes it.
+    pub(crate) fn open(layout: &Layout, store_id: [u8; 16]) -> io::Result<Self> {
+        let options =
+            OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).clone();
+        let file = options.open(layout.reached())?;
+        let inode = file.metadata()?.ino();
+        Ok(Self { file, store_id: hex::encode(store_id), inode })
+    }
+
+    /// Notes a sequence; it is in the log and synced.
+    pub(crate) fn note(&self, sequence: u64) {
+        let line = format!("{} {:020} {:020}\n", self.store_id, sequence, self.inode);
+        if let Err(error) = self.file.write_all_at(line.as_bytes(), 0) {
+            warn!(%error, "the mark of the last commit could not be written; nothing is lost");
+        }
+    }
+}
+
+/// The furthest that the marks prove, of this store.
+pub(crate) fn find(layout: &Layout, store_id: [u8; 16]) -> io::Result<Option<Evidence>> {
+    let beside = read_beside(layout, store_id);
+    let inside = names(layout)?.into_iter().max_by_key(|evidence| evidence.sequence);
+    Ok([beside, inside].into_iter().flatten().max_by_key(|evidence| evidence.sequence))
+}
+
+/// Sets the mark inside the backup to a sequence, and removes older ones.
+pub(crate) fn set_inside(layout: &Layout, sequence: u64) -> io::Result<()> {
+    let path = layout.commit_log().join(format!("{NAME_PREFIX}{sequence:020}"));
+    OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path)?;
+    for other in names(layout)?.into_iter().filter(|other| other.sequence < sequence) {
+        directory::remove_if_present(&other.path)?;
+    }
+    Ok(())
+}
+
+fn read_beside(layout: &Layout, store_id: [u8; 16]) -> Option<Evidence> {
+    let path = layout.reached();
+    let text = fs::read_to_string(&path).ok()?;
+    let inode = fs::metadata(&path).ok()?.ino();
+    let mut parts = text.split_whitespace();
+    let is_ours = parts.next()? == hex::encode(store_id);
+    let sequence = parts.next()?.parse().ok()?;
+    let is_in_place = parts.next()?.parse() == Ok(inode);
+    (is_ours && is_in_place).then_some(Evidence { sequence, path })
+}
+
+fn names(layout: &Layout) -> io::Result<Vec<Evidence>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(layout.commit_log())? {
+        let path = entry?.path();
+        let number =
+            path.file_name().and_then(|name| name.to_str()).and_then(|name| name.strip_prefix(NAME_PREFIX));
+        if let Some(sequence) = number.and_then(|number| number.parse().ok()) {
+            found.push(Evidence { sequence, path });
+        }
+    }
+    Ok(found)
+}
