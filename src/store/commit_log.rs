@@ -6,13 +6,14 @@
 //! frame   marker (4), kind u8, zero (3), body length u32, crc32c u32, body
 //! kinds   1 state:     count u32, then changes: a part of the full state at the base
 //!         2 state end: position; it equals the base
-//!         3 commit:    position after it, count u32, then changes
+//!         3 commit:    position after it, offset u64 where its batch begins, count u32, then changes
 //! change  key (9), value length u32 (0xffff_ffff: removed), value
 //! ```
 //!
 //! Numbers are little-endian. A frame's checksum covers the generation and the frame's offset too, so that a frame
-//! that strayed from another file or place is not taken for a good one. The marker lets a reader find frames
-//! behind a damaged place: with one there it is damage, without one it is an append that did not end.
+//! that strayed from another file or place is not taken for a good one. The marker lets a reader find frames behind a
+//! bad place. Requests share a write and a sync, so a batch that was not synced may have lost its first page and kept
+//! its second: a bad place is an append that did not end where only frames of its own batch follow, else damage.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
@@ -87,7 +88,7 @@ fn push_state_frame(file: &mut Vec<u8>, generation: u64, body: &mut Vec<u8>, cou
     *count = 0;
 }
 
-/// Appends the frame of one commit to a buffer that will be written at `offset` of the file.
+/// Appends the frame of one commit to the buffer of its batch, which will be written at `offset` of the file.
 pub(crate) fn push_commit(
     buffer: &mut Vec<u8>,
     generation: u64,
@@ -97,6 +98,7 @@ pub(crate) fn push_commit(
 ) {
     let mut body = Vec::with_capacity(POSITION_BYTES + 4 + changes.len() * 256);
     body.extend_from_slice(&position.to_bytes());
+    body.extend_from_slice(&offset.to_le_bytes());
     body.extend_from_slice(&(changes.len() as u32).to_le_bytes());
     for change in changes {
         push_change(&mut body, change.key, change.value.as_deref());
@@ -164,6 +166,14 @@ impl Scan {
     }
 }
 
+/// A place without a good frame, of which it is not known yet what it is.
+struct BadPlace {
+    offset: u64,
+    length: u64,
+    /// Good frames behind it that belong to the batch that it lies in.
+    of_its_batch: Vec<Entry>,
+}
+
 /// Why a file cannot be read at all.
 #[derive(Debug)]
 pub(crate) enum ReadError {
@@ -192,27 +202,34 @@ pub(crate) fn scan(path: &Path, generation: u64, mut visit: impl FnMut(Entry)) -
     let end_offset = HEADER_BYTES as u64;
     let mut scan = Scan { header, end_offset, position: base, torn_bytes: 0, damage: None };
     let mut is_state_complete = false;
+    let mut open_place: Option<BadPlace> = None;
     let mut offset = end_offset.min(file_bytes);
     reader.seek(SeekFrom::Start(offset))?;
     while offset < file_bytes {
         let Some((kind, body)) = read_frame(&mut reader, generation, offset, file_bytes)? else {
-            let Some(next) = find_frame(&mut reader, generation, offset + 1, file_bytes)? else {
-                scan.torn_bytes = file_bytes - offset;
-                break;
-            };
-            scan.damage
-                .get_or_insert_with(|| format!("at offset {offset}, {} bytes are damaged", next - offset));
+            let next = find_frame(&mut reader, generation, offset + 1, file_bytes)?;
+            let length = next.unwrap_or(file_bytes) - offset;
+            open_place.get_or_insert_with(|| BadPlace { offset, length, of_its_batch: Vec::new() });
+            let Some(next) = next else { break };
             reader.seek(SeekFrom::Start(next))?;
             offset = next;
             continue;
         };
         let frame_offset = offset;
         offset += (FRAME_HEADER_BYTES + body.len()) as u64;
-        let Some(entry) = decode(kind, &body) else {
-            scan.damage
-                .get_or_insert_with(|| format!("the record at offset {frame_offset} has no known form"));
+        let Some((entry, batch_offset)) = decode(kind, &body) else {
+            scan.damage.get_or_insert_with(|| format!("the record at offset {frame_offset} has no known form"));
             continue;
         };
+        if let Some(bad_place) = &mut open_place {
+            if batch_offset <= bad_place.offset {
+                bad_place.of_its_batch.push(entry);
+                continue;
+            }
+            let BadPlace { offset: bad_offset, length, of_its_batch } = open_place.take().expect("just seen");
+            scan.damage.get_or_insert_with(|| format!("at offset {bad_offset}, {length} bytes are damaged"));
+            of_its_batch.into_iter().for_each(&mut visit);
+        }
         let is_in_order = match &entry {
             Entry::State(_) => !is_state_complete,
             Entry::StateEnd(position) => {
@@ -233,6 +250,9 @@ pub(crate) fn scan(path: &Path, generation: u64, mut visit: impl FnMut(Entry)) -
             scan.end_offset = offset;
         }
         visit(entry);
+    }
+    if let Some(bad_place) = open_place {
+        scan.torn_bytes = file_bytes - bad_place.offset;
     }
     if !is_state_complete {
         scan.damage.get_or_insert_with(|| "the full state at its beginning is not complete".to_owned());
@@ -327,13 +347,16 @@ fn find_frame(
     Ok(None)
 }
 
-fn decode(kind: u8, body: &[u8]) -> Option<Entry> {
+/// The entry of a frame, and where its batch begins. The full state is never torn: it is complete before it has a name.
+fn decode(kind: u8, body: &[u8]) -> Option<(Entry, u64)> {
     match kind {
-        KIND_STATE => Some(Entry::State(decode_changes(body)?)),
-        KIND_STATE_END => Some(Entry::StateEnd(Position::from_bytes(body.try_into().ok()?))),
+        KIND_STATE => Some((Entry::State(decode_changes(body)?), u64::MAX)),
+        KIND_STATE_END => Some((Entry::StateEnd(Position::from_bytes(body.try_into().ok()?)), u64::MAX)),
         KIND_COMMIT => {
             let (position, changes) = body.split_first_chunk::<POSITION_BYTES>()?;
-            Some(Entry::Commit(Position::from_bytes(position), decode_changes(changes)?))
+            let (batch_offset, changes) = changes.split_first_chunk::<8>()?;
+            let entry = Entry::Commit(Position::from_bytes(position), decode_changes(changes)?);
+            Some((entry, u64::from_le_bytes(*batch_offset)))
         }
         _ => None,
     }

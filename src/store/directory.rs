@@ -16,6 +16,8 @@ use std::ops::Deref;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use tracing::warn;
+
 /// Where things are in a data directory.
 #[derive(Debug, Clone)]
 pub struct Layout {
@@ -88,8 +90,12 @@ impl Layout {
     /// # Errors
     /// What the file system says.
     pub fn holds_sled_files(&self) -> io::Result<bool> {
-        let mut entries = fs::read_dir(self.sled())?;
-        Ok(entries.any(|entry| entry.is_ok_and(|entry| entry.file_name() != "commit-log")))
+        for entry in fs::read_dir(self.sled())? {
+            if entry?.file_name() != "commit-log" {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 }
 
@@ -120,7 +126,10 @@ impl DataDirectory {
             lock.rewind()?;
             writeln!(lock, "{}", std::process::id())
         };
-        write_id(&mut lock).map_err(with_path)?;
+        if let Err(error) = write_id(&mut lock) {
+            // The lock holds all the same: on a full disk only its message to others is poorer.
+            warn!(path = %path.display(), %error, "the process id could not be noted in the lock file");
+        }
         Ok(Self { layout: Layout::new(root), _lock: lock })
     }
 }
@@ -195,6 +204,18 @@ pub fn move_aside(from: &Path, to: &Path) -> io::Result<()> {
     fs::rename(from, to)?;
     sync_parent(to)?;
     sync_parent(from)
+}
+
+/// Syncs the directories from the log up to the one that holds the data directory: a crash may have come between
+/// making a name and syncing it.
+///
+/// # Errors
+/// What the file system says.
+pub fn sync_names(layout: &Layout) -> io::Result<()> {
+    File::open(layout.commit_log())?.sync_all()?;
+    sync_parent(&layout.commit_log())?;
+    sync_parent(&layout.sled())?;
+    sync_parent(&fs::canonicalize(layout.root())?)
 }
 
 /// Syncs the directory that holds the path, so that its name is on disk.

@@ -10,6 +10,7 @@ use imbl::OrdMap;
 use crate::domain::api_key::ApiKey;
 use crate::domain::connector::Connector;
 use crate::domain::job::Job;
+use crate::domain::timestamp::Timestamp;
 use crate::domain::user::User;
 use crate::store::records::Record;
 use crate::store::state::Kind;
@@ -23,9 +24,16 @@ pub struct Index {
     pub(crate) jobs: Table<Job>,
     /// The last id given out, for each kind.
     pub(crate) counters: OrdMap<Kind, u64>,
+    /// When the last commit was made.
+    pub(crate) time: Timestamp,
 }
 
 impl Index {
+    /// What time it is: the clock's, but never before the last commit, for boxes without a clock battery.
+    pub fn now(&self) -> Timestamp {
+        Timestamp::now().max(self.time)
+    }
+
     /// The users; the unique text is the name.
     pub fn users(&self) -> &Table<User> {
         &self.users

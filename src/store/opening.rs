@@ -66,7 +66,13 @@ impl OpenError {
     }
 
     pub(super) fn io(path: &Path, error: &io::Error) -> Self {
-        Self { kind: OpenErrorKind::Io, message: format!("{}: {error}", path.display()) }
+        let advice = match error.kind() {
+            io::ErrorKind::PermissionDenied => {
+                "; everything in the data directory has to belong to the user that the service runs as (chown -R USER DIR)"
+            }
+            _ => "",
+        };
+        Self { kind: OpenErrorKind::Io, message: format!("{}: {error}{advice}", path.display()) }
     }
 }
 
@@ -133,7 +139,8 @@ pub(super) fn open(
     let mut recovered = recovery::recover(&directory)?;
     let key = read_key(&key_path)?;
     let sealer = unlock(&recovered, &key, &key_path)?;
-    let index = decode_index(&recovered.state, &sealer)?;
+    let mut index = decode_index(&recovered.state, &sealer)?;
+    index.time = Timestamp::from_unix_ms(recovered.position.time_ms);
 
     // From here on, files are changed.
     if let (true, LogState::Goes { file, .. }) = (directory.sync_failed().exists(), &recovered.log) {
@@ -141,7 +148,8 @@ pub(super) fn open(
         recovered.log = LogState::Rewrite { generation: file.generation + 1, damaged: Vec::new() };
     }
     let log = take_up_log(&directory, &recovered)?;
-    let (sled, is_sled_current) = take_up_sled(&directory, &mut recovered)?;
+    directory::sync_names(&directory).map_err(|error| OpenError::io(directory.root(), &error))?;
+    let sled = take_up_sled(&directory, &mut recovered);
     let position = recovered.position;
     let mark = |error: io::Error| OpenError::io(&directory.reached(), &error);
     reached::set_inside(&directory, position.sequence).map_err(mark)?;
@@ -166,24 +174,22 @@ pub(super) fn open(
         state: recovered.state,
         position,
         log,
-        sled: sled_sender,
+        sled: sled.is_some().then_some(sled_sender),
         layout: layout.clone(),
         store_id: recovered.store_id,
         reached,
         growth_bytes: options.log_growth_bytes,
         rewrite_from_bytes: 0,
     };
-    let sled_thread = spawn("store-sled", move || follow(sled, &batches, is_sled_current, &layout.sled()));
-    let writer_thread = spawn("store-writer", move || writer.run());
-    let threads = vec![
-        writer_thread.map_err(|error| OpenError::io(directory.root(), &error))?,
-        sled_thread.map_err(|error| OpenError::io(directory.root(), &error))?,
-    ];
+    let spawn = |name: &str, run: Box<dyn FnOnce() + Send>| {
+        let thread = thread::Builder::new().name(name.to_owned()).spawn(run);
+        thread.map_err(|error| OpenError::io(directory.root(), &error))
+    };
+    let mut threads = vec![spawn("store-writer", Box::new(move || writer.run()))?];
+    if let Some(sled) = sled {
+        threads.push(spawn("store-sled", Box::new(move || follow(sled, &batches, &layout.sled())))?);
+    }
     Ok(Store { published, requests: requests_sender, threads: Mutex::new(threads), directory })
-}
-
-fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> io::Result<thread::JoinHandle<()>> {
-    thread::Builder::new().name(name.to_owned()).spawn(run)
 }
 
 /// Makes a new store: the key file first, then the log with the vault in it. From then on the store exists.
@@ -214,11 +220,7 @@ fn create(directory: &DataDirectory, key_path: &Path) -> Result<(), OpenError> {
     let mut state = State::default();
     state.apply(Change { key: VAULT_KEY, value: Some(encode_record(&vault).into()) });
     let header = Header { store_id, generation: 1, base: state.position(0, Timestamp::now().unix_ms()) };
-    let made = directory::sync_parent(&directory.commit_log())
-        .and_then(|()| directory::sync_parent(&directory.sled()))
-        .and_then(|()| directory::sync_parent(directory.root()))
-        .and_then(|()| generations::create(directory, &header, &state));
-    made.map_err(|error| OpenError::io(&directory.commit_log(), &error))?;
+    generations::create(directory, &header, &state).map_err(|error| OpenError::io(&directory.commit_log(), &error))?;
     info!(path = %directory.root().display(), "made a new store");
     Ok(())
 }
@@ -315,29 +317,34 @@ fn continue_log(
             "the last record of the commit log did not end; it was never acknowledged and is cut"
         );
         log.set_len(end_offset)?;
-        log.sync_all()?;
     }
+    // What was read may be in the page cache alone, by a process that was killed between writing and syncing.
+    log.sync_all()?;
     Ok(LogEnd { file: log, path: file.path.clone(), generation: file.generation, offset: end_offset })
 }
 
-/// Opens sled: as it is, or filled anew. A sled that cannot be filled stays behind until the next opening.
-fn take_up_sled(layout: &Layout, recovered: &mut Recovered) -> Result<(SledTrees, bool), OpenError> {
+/// Opens sled: as it is, or filled anew. Without it the log alone goes on, until the next opening.
+fn take_up_sled(layout: &Layout, recovered: &mut Recovered) -> Option<SledTrees> {
     let rebuild = SledState::Rebuild(None);
     let reason = match std::mem::replace(&mut recovered.sled, rebuild) {
-        SledState::Current(sled) => return Ok((sled, true)),
+        SledState::Current(sled) => return Some(sled),
         SledState::Rebuild(reason) => reason,
     };
     if let Some(reason) = reason {
         warn!(reason, "sled is set aside and rebuilt from the commit log");
     }
-    set_sled_aside(layout).map_err(|error| OpenError::io(&layout.sled(), &error))?;
-    let mut sled = SledTrees::open(&layout.sled()).map_err(OpenError::damaged)?;
-    sled.bind(recovered.store_id);
-    let filled = sled.fill(&recovered.state, &recovered.position);
-    if let Err(reason) = &filled {
-        warn!(reason, "sled could not be filled; nothing is lost");
-    }
-    Ok((sled, filled.is_ok()))
+    let filled = set_sled_aside(layout).map_err(|error| error.to_string()).and_then(|()| {
+        let mut sled = SledTrees::open(&layout.sled())?;
+        sled.bind(recovered.store_id);
+        match sled.fill(&recovered.state, &recovered.position) {
+            Ok(()) => Ok(sled),
+            Err(reason) => {
+                sled.discard();
+                Err(reason)
+            }
+        }
+    });
+    filled.inspect_err(|reason| warn!(reason, "sled could not be rebuilt; nothing is lost, the log goes on alone")).ok()
 }
 
 /// Moves sled's own files out of the way, as one `sled.bad`.
@@ -356,6 +363,9 @@ fn set_sled_aside(layout: &Layout) -> io::Result<()> {
             fs::rename(entry.path(), aside.join(entry.file_name()))?;
         }
     }
+    fs::File::open(&aside)?.sync_all()?;
+    directory::sync_parent(&aside)?;
+    directory::sync_parent(&layout.set_aside())?;
     directory::sync_parent(&layout.commit_log())
 }
 
@@ -397,14 +407,12 @@ fn decode_counter(index: &mut Index, kind: u64, value: &[u8]) -> Result<(), Deco
 }
 
 /// Lets sled follow the log. Its first failure ends that until the next start; the log goes on.
-fn follow(sled: SledTrees, batches: &Receiver<SledBatch>, mut is_current: bool, directory: &Path) {
+fn follow(sled: SledTrees, batches: &Receiver<SledBatch>, directory: &Path) {
     while let Ok(batch) = batches.recv() {
-        if !is_current {
-            continue;
-        }
         if let Err(reason) = sled.apply(&batch) {
-            error!(reason, "sled does not follow any more; nothing is lost, it is rebuilt at the next start");
-            is_current = false;
+            error!(reason, "sled does not follow any more; nothing is lost, the next start brings it up to the log");
+            sled.discard();
+            return;
         }
     }
     if let Err(reason) = sled.close(directory) {

@@ -187,7 +187,7 @@ fn replay_onto_sled(
     let sled = match followed {
         Ok(()) => SledState::Current(sled),
         Err(reason) => {
-            drop(sled);
+            sled.discard();
             SledState::Rebuild(Some(reason))
         }
     };
@@ -234,8 +234,13 @@ fn open_sled(layout: &Layout) -> Result<(SledTrees, Loaded), Option<String>> {
         return Err(None);
     }
     let sled = SledTrees::open(&layout.sled()).map_err(Some)?;
-    let loaded = sled.load().map_err(Some)?;
-    Ok((sled, loaded))
+    match sled.load() {
+        Ok(loaded) => Ok((sled, loaded)),
+        Err(reason) => {
+            sled.discard();
+            Err(Some(reason))
+        }
+    }
 }
 
 /// Reads everything that is readable.

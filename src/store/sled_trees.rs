@@ -93,13 +93,12 @@ impl SledTrees {
             for (number, piece) in change.value.iter().flat_map(|value| pieces_of(value)).enumerate() {
                 sled_batch.insert(piece_key(change.key, number).as_slice(), piece);
             }
-            let pieces_before = if *length_before == 0 { 0 } else { length_before.div_ceil(PIECE_BYTES) };
-            for number in pieces..pieces_before {
+            for number in pieces..length_before.div_ceil(PIECE_BYTES) {
                 sled_batch.remove(piece_key(change.key, number).as_slice());
             }
         }
         sled_batch.insert(META_KEY, self.encode_meta(&batch.position));
-        guarded("writing", || self.tree.apply_batch(sled_batch.clone()))
+        guarded("writing", || self.tree.apply_batch(sled_batch))
     }
 
     /// Fills an empty sled with a whole state; `meta` comes last, so that a half-filled one is seen as such.
@@ -116,9 +115,19 @@ impl SledTrees {
         self.apply(&SledBatch { position: *position, changes: Vec::new() })
     }
 
+    /// Drops sled without a word: dropping it may panic too.
+    pub(crate) fn discard(self) {
+        let _ = guarded("closing", || {
+            drop(self);
+            Ok(())
+        });
+    }
+
     /// Flushes and syncs: sled's own flush does not call fsync.
     pub(crate) fn close(self, directory: &Path) -> Result<(), String> {
-        guarded("flushing", || self.database.flush().map(|_| ()))?;
+        let flushed = guarded("flushing", || self.database.flush().map(|_| ()));
+        self.discard();
+        flushed?;
         File::open(directory.join("db"))
             .and_then(|file| file.sync_data())
             .map_err(|error| format!("syncing sled's file failed: {error}"))

@@ -7,7 +7,8 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::mpsc::SyncSender;
+use std::sync::mpsc::{SyncSender, TrySendError};
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use tokio::sync::{mpsc, oneshot};
@@ -28,6 +29,9 @@ use crate::store::state::{Change, Key, Kind, Position, State};
 const BATCH_MAX: usize = 1024;
 /// A batch is closed at this size, whatever its number of requests.
 const BATCH_MAX_BYTES: usize = 8 * 1024 * 1024;
+/// Longest wait for a sled that is behind.
+const SLED_WAIT: Duration = Duration::from_secs(5);
+const SLED_PAUSE: Duration = Duration::from_millis(1);
 /// Exit status after a failure that only a restart can mend; the service manager restarts the process.
 const EXIT_STORE_FAILED: i32 = 74;
 
@@ -159,7 +163,8 @@ pub(crate) struct Writer {
     pub(crate) state: State,
     pub(crate) position: Position,
     pub(crate) log: LogEnd,
-    pub(crate) sled: SyncSender<SledBatch>,
+    /// None where sled does not follow any more.
+    pub(crate) sled: Option<SyncSender<SledBatch>>,
     pub(crate) layout: Layout,
     pub(crate) store_id: [u8; 16],
     pub(crate) reached: ReachedMark,
@@ -180,8 +185,15 @@ struct Batch {
 }
 
 impl Writer {
-    /// Works until it is told to stop, or every sender is gone.
+    /// Works until it is told to stop, or every sender is gone. A panic ends the process: a service that refuses every
+    /// change should not look alive.
     pub(crate) fn run(mut self) {
+        if catch_unwind(AssertUnwindSafe(|| self.work())).is_err() {
+            self.fail("the writer panicked");
+        }
+    }
+
+    fn work(&mut self) {
         let mut is_stopping = false;
         while !is_stopping {
             let first = match self.requests.blocking_recv() {
@@ -255,6 +267,7 @@ impl Writer {
             batch.undo.push((change.clone(), before));
         }
         batch.index = index;
+        batch.index.time = now;
         batch.position = self.state.position(batch.position.sequence + 1, now.unix_ms());
         commit_log::push_commit(
             &mut batch.frames,
@@ -296,8 +309,27 @@ impl Writer {
             request.finish(outcome);
         }
         if !changes.is_empty() {
-            // The receiver ends only after this thread; a sled that failed is drained, not closed.
-            let _ = self.sled.send(SledBatch { position: batch.position, changes });
+            self.hand_to_sled(SledBatch { position: batch.position, changes });
+        }
+    }
+
+    /// Lets sled follow, but does not wait for it for long: a hung or failed one is left behind until the next start.
+    fn hand_to_sled(&mut self, mut batch: SledBatch) {
+        let Some(sled) = &self.sled else { return };
+        let started = Instant::now();
+        loop {
+            match sled.try_send(batch) {
+                Ok(()) => return,
+                Err(TrySendError::Full(back)) if started.elapsed() < SLED_WAIT => {
+                    batch = back;
+                    std::thread::sleep(SLED_PAUSE);
+                }
+                Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {
+                    error!("sled does not follow any more; nothing is lost, the next start brings it up to the log");
+                    self.sled = None;
+                    return;
+                }
+            }
         }
     }
 
