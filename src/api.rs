@@ -12,13 +12,16 @@ mod reply;
 mod request;
 mod routes;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use hyper::body::Incoming;
+use http_body_util::BodyExt as _;
+use hyper::body::{Body as _, Bytes, Incoming};
 use hyper::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
-    ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_METHOD, HeaderMap, HeaderName, HeaderValue, ORIGIN, VARY,
+    ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_METHOD, EXPECT, HeaderMap, HeaderName, HeaderValue,
+    ORIGIN, VARY,
 };
 use hyper::http::request::Parts;
 use hyper::{Method, Request};
@@ -36,35 +39,63 @@ use routes::{Access, Match, Route};
 const TARGET_MAX_BYTES: usize = 8 * 1024;
 /// Longest request id that is taken over from a client.
 const REQUEST_ID_MAX_BYTES: usize = 128;
+/// What is read at most of a body that was refused, and for how long.
+const LINGER_MAX_BYTES: usize = 16 * 1024 * 1024;
+const LINGER_MAX: Duration = Duration::from_secs(2);
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// What the log line says besides what is in the response.
+#[derive(Default)]
 struct Outline {
     route: &'static str,
     caller: String,
 }
 
 /// Answers one request. Whatever happens, there is a response with a request id, and one log line.
-pub async fn handle(app: Arc<App>, request: Request<Incoming>) -> HttpResponse {
-    let started = Instant::now();
+pub async fn handle(app: Arc<App>, peer: SocketAddr, request: Request<Incoming>) -> HttpResponse {
     let request_id = request_id(request.headers());
-    let method = request.method().clone();
-    let origin = allowed_origin(&app, request.headers());
-    let mut outline = Outline { route: "", caller: String::new() };
-
     // A task of its own: hyper drops a handler whose client left, a spawned one finishes what it began. A panic ends
     // the task, not the connection.
-    let answering = tokio::spawn(async move {
-        let outcome = answer(app, request, &mut outline).await;
-        (outcome, outline)
+    let answering = tokio::spawn({
+        let request_id = request_id.clone();
+        async move { answer_and_log(app, peer, request, &request_id).await }
     });
-    let (outcome, outline) = match answering.await {
-        Ok(answered) => answered,
-        Err(panic) => {
-            error!(request_id, %panic, "a request panicked");
-            (Err(ApiError::internal()), Outline { route: "", caller: String::new() })
-        }
-    };
+    answering.await.unwrap_or_else(|panic| {
+        error!(request_id, %panic, "a request panicked");
+        finish(Err(ApiError::internal()), None, &request_id)
+    })
+}
+
+async fn answer_and_log(
+    app: Arc<App>,
+    peer: SocketAddr,
+    request: Request<Incoming>,
+    request_id: &str,
+) -> HttpResponse {
+    let started = Instant::now();
+    let origin = allowed_origin(&app, request.headers());
+    let mut outline = Outline::default();
+    let (head, incoming) = request.into_parts();
+    let mut incoming = Some(incoming);
+    let outcome = answer(app, &head, &mut incoming, &mut outline).await;
+    if let Some(incoming) = incoming {
+        linger(&head.headers, incoming);
+    }
+    let response = finish(outcome, origin, request_id);
+    info!(
+        method = %head.method,
+        route = outline.route,
+        status = response.status().as_u16(),
+        duration_ms = started.elapsed().as_micros() as f64 / 1000.0,
+        caller = outline.caller,
+        peer = %peer.ip(),
+        request_id,
+        "request"
+    );
+    response
+}
+
+fn finish(outcome: Result<Reply, ApiError>, origin: Option<HeaderValue>, request_id: &str) -> HttpResponse {
     let mut response = respond(outcome);
     let headers = response.headers_mut();
     if let Some(origin) = origin {
@@ -73,22 +104,38 @@ pub async fn handle(app: Arc<App>, request: Request<Incoming>) -> HttpResponse {
     }
     headers.insert(
         REQUEST_ID,
-        HeaderValue::from_str(&request_id).expect("checked, or made of hexadecimal digits"),
-    );
-    info!(
-        method = %method,
-        route = outline.route,
-        status = response.status().as_u16(),
-        duration_ms = started.elapsed().as_micros() as f64 / 1000.0,
-        caller = outline.caller,
-        request_id,
-        "request"
+        HeaderValue::from_str(request_id).expect("checked, or made of hexadecimal digits"),
     );
     response
 }
 
-async fn answer(app: Arc<App>, request: Request<Incoming>, outline: &mut Outline) -> Result<Reply, ApiError> {
-    let (head, incoming) = request.into_parts();
+/// Reads on for a while what a refused client still sends, and drops it: a connection that is closed on unread bytes is
+/// reset, and the client would never see why. One that waits for `100 Continue` sends nothing.
+fn linger(headers: &HeaderMap, mut incoming: Incoming) {
+    if incoming.is_end_stream() || headers.contains_key(EXPECT) {
+        return;
+    }
+    tokio::spawn(async move {
+        let drop_frames = async {
+            let mut left_bytes = LINGER_MAX_BYTES;
+            while let Some(Ok(frame)) = incoming.frame().await {
+                left_bytes = left_bytes.saturating_sub(frame.data_ref().map_or(0, Bytes::len));
+                if left_bytes == 0 {
+                    break;
+                }
+            }
+        };
+        let _ = tokio::time::timeout(LINGER_MAX, drop_frames).await;
+    });
+}
+
+/// The answer; the body is taken out of `incoming` when it is read whole.
+async fn answer(
+    app: Arc<App>,
+    head: &Parts,
+    incoming: &mut Option<Incoming>,
+    outline: &mut Outline,
+) -> Result<Reply, ApiError> {
     let target_bytes = head.uri.path_and_query().map_or(0, |target| target.as_str().len());
     if target_bytes > TARGET_MAX_BYTES {
         return Err(ApiError::target_too_long(TARGET_MAX_BYTES));
@@ -105,13 +152,13 @@ async fn answer(app: Arc<App>, request: Request<Incoming>, outline: &mut Outline
 
     match &route.access {
         Access::Public(handler) => {
-            handler(read_call(app, route, path_parameter, &head, incoming).await?).await
+            handler(read_call(app, route, path_parameter, head, incoming).await?).await
         }
         Access::Scoped(right, handler) => {
             let caller = auth::authenticate(&app, &head.headers).await?;
             caller.label().clone_into(&mut outline.caller);
-            caller.require(*right)?;
-            handler(caller, read_call(app, route, path_parameter, &head, incoming).await?).await
+            let caller = caller.granted(*right)?;
+            handler(caller, read_call(app, route, path_parameter, head, incoming).await?).await
         }
     }
 }
@@ -122,11 +169,15 @@ async fn read_call(
     route: &Route,
     path_parameter: &str,
     head: &Parts,
-    incoming: Incoming,
+    incoming: &mut Option<Incoming>,
 ) -> Result<Call, ApiError> {
     let query = Query::parse(head.uri.query(), route.query)?;
     let limits = &app.config.limits;
-    let body = Body::read(&head.headers, incoming, limits.body_bytes, limits.body_timeout).await?;
+    let body = match incoming {
+        Some(incoming) => Body::read(&head.headers, incoming, limits.body_bytes, limits.body_timeout).await?,
+        None => Body::default(),
+    };
+    *incoming = None;
     Ok(Call { path_parameter: path_parameter.to_owned(), query, body, app })
 }
 

@@ -11,9 +11,15 @@ use crate::credentials::Credentials;
 use crate::domain::api_key::ApiKey;
 use crate::jobs::Jobs;
 use crate::store::{Store, Transaction, Unavailable, remove_if_present};
+use crate::turns::Turns;
 
 /// How often figures that are kept in memory are stored, and old jobs go.
 const HOUSEKEEPING_INTERVAL: Duration = Duration::from_secs(60);
+
+/// Long lists that are made at once; more would only slow down everything else.
+const LISTS_AT_ONCE: usize = 2;
+/// Longest wait of a list for its turn.
+const LIST_WAIT: Duration = Duration::from_secs(10);
 
 /// Everything that a request may need.
 pub struct App {
@@ -25,6 +31,8 @@ pub struct App {
     pub credentials: Credentials,
     /// Tests of connectors.
     pub jobs: Arc<Jobs>,
+    /// For lists that take long.
+    pub listing_turns: Turns,
     /// Whether the file with the first password may still be there.
     first_password_waits: AtomicBool,
 }
@@ -34,7 +42,14 @@ impl App {
     pub fn new(config: Config, store: Arc<Store>) -> Self {
         let jobs = Jobs::new(config.jobs.clone(), Arc::clone(&store));
         let first_password_waits = AtomicBool::new(store.directory().first_start_file().exists());
-        Self { config, store, credentials: Credentials::new(), jobs, first_password_waits }
+        Self {
+            config,
+            store,
+            credentials: Credentials::new(),
+            jobs,
+            listing_turns: Turns::new(LISTS_AT_ONCE, LIST_WAIT),
+            first_password_waits,
+        }
     }
 
     /// Removes the file with the first password: somebody signed in with a password.

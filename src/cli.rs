@@ -1,7 +1,7 @@
 //! The command line: subcommands and flags, and what each exit status means.
 //!
 //! Exit status: 0 done; 1 the machine refused something; 2 wrong use, wrong configuration, or the directory is in use;
-//! 3 data is damaged.
+//! 3 data is damaged; 74 the store failed while serving, another start may mend it.
 
 mod check_config;
 mod first_start;
@@ -15,7 +15,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::{self, Config, FlagValue, Settings};
-use crate::store::{DataDirectory, OpenError, OpenErrorKind, Store};
+use crate::store::{DataDirectory, Layout, OpenError, OpenErrorKind, Store};
 
 const EXAMPLE: &str = "\
 Example:
@@ -137,6 +137,8 @@ impl From<OpenError> for Failure {
 
 /// Runs the program; the exit status is for `main`.
 pub fn run() -> ExitCode {
+    // Also of sled's own files, nobody else should read any.
+    rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
     let CommandLine { command, serve } = CommandLine::parse();
     let result = match command.unwrap_or(Command::Serve(serve)) {
         Command::Serve(arguments) => {
@@ -176,16 +178,30 @@ fn load<const N: usize>(
     let data_dir = [("data_dir", arguments.data_dir.clone())];
     let given = flags.into_iter().chain(data_dir);
     let flags: Vec<FlagValue> = given.filter_map(|(key, text)| Some((key, text?))).collect();
-    let environment = std::env::vars_os().filter_map(|(name, text)| {
-        // A variable that is no text cannot be one of ours, their names being ASCII; its value is refused below.
-        Some((name.into_string().ok()?, text.to_string_lossy().into_owned()))
-    });
-    config::load(arguments.config_file().as_deref(), &flags, environment)
+    let mut environment = Vec::new();
+    for (name, text) in std::env::vars_os() {
+        // A variable whose name is no text cannot be one of ours.
+        let Ok(name) = name.into_string() else { continue };
+        match text.into_string() {
+            Ok(text) => environment.push((name, text)),
+            Err(_) if name.starts_with("CONNECTORD_") => {
+                return Err(Failure::usage(format!("environment: {name} is not valid: it is no UTF-8 text")));
+            }
+            Err(_) => {}
+        }
+    }
+    config::load(arguments.config_file().as_deref(), &flags, environment.into_iter())
         .map_err(|messages| Failure { status: 2, messages })
 }
 
 /// Locks the data directory and opens the store in it.
 fn open_store(config: &Config) -> Result<Store, Failure> {
+    if !Layout::new(&config.data_dir).commit_log().is_dir() {
+        return Err(Failure::usage(format!(
+            "{} is no data directory; name it with --data-dir, or start the service once",
+            config.data_dir.display()
+        )));
+    }
     let directory = DataDirectory::lock(&config.data_dir).map_err(OpenError::from)?;
     Ok(Store::open(directory, config.secret_key_file.clone(), config.store)?)
 }

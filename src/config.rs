@@ -58,6 +58,8 @@ pub struct Limits {
     pub header_timeout: Duration,
     /// Time for the body of a request.
     pub body_timeout: Duration,
+    /// Time that a client may take nothing of an answer.
+    pub write_timeout: Duration,
     /// Time for the requests that run when the service is stopped.
     pub drain_timeout: Duration,
     /// Items in one list.
@@ -189,6 +191,7 @@ impl Settings {
                 body_bytes: count("limits.body_bytes"),
                 header_timeout: seconds("limits.header_timeout_secs"),
                 body_timeout: seconds("limits.body_timeout_secs"),
+                write_timeout: seconds("limits.write_timeout_secs"),
                 drain_timeout: seconds("limits.drain_timeout_secs"),
                 list_items: count("limits.list_items"),
             },
@@ -247,7 +250,11 @@ mod tests {
         environment: &[(&str, &str)],
         file: Option<&str>,
     ) -> Result<Settings, Vec<String>> {
-        let path = std::env::temp_dir().join(format!("connectord-{:?}.toml", std::thread::current().id()));
+        let path = std::env::temp_dir().join(format!(
+            "connectord-{}-{:?}.toml",
+            std::process::id(),
+            std::thread::current().id()
+        ));
         if let Some(text) = file {
             std::fs::write(&path, text).expect("written");
         }

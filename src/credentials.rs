@@ -11,7 +11,6 @@ use argon2::password_hash::{PasswordHash, PasswordHasher, PasswordVerifier, Salt
 use argon2::{Algorithm, Argon2, Params, Version};
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
-use tokio::sync::Semaphore;
 
 use crate::domain::api_key::{ApiKey, KEY_RANDOM_BYTES, KeyText};
 use crate::domain::secret::Secret;
@@ -19,6 +18,7 @@ use crate::domain::timestamp::Timestamp;
 use crate::domain::user::User;
 use crate::random::random_bytes;
 use crate::store::Index;
+use crate::turns::{Busy, Turns};
 
 /// argon2id with 19 MiB, two passes and one lane: OWASP's password storage cheat sheet.
 const ARGON2_MEMORY_KIB: u32 = 19 * 1024;
@@ -44,7 +44,7 @@ pub struct Credentials {
     /// Keys the fingerprints, so that memory does not hold plain hashes of passwords.
     fingerprint_key: [u8; 32],
     remembered: Mutex<Remembered>,
-    turns: Semaphore,
+    turns: Turns,
     /// When each key last worked, until it is stored.
     last_used: Mutex<HashMap<u64, Timestamp>>,
 }
@@ -62,17 +62,13 @@ enum Verified {
     Key { key_id: u64 },
 }
 
-/// Too many passwords are being verified; try again.
-#[derive(Debug)]
-pub struct Busy;
-
 impl Credentials {
     /// With nothing remembered.
     pub fn new() -> Self {
         Self {
             fingerprint_key: random_bytes(),
             remembered: Mutex::default(),
-            turns: Semaphore::new(ARGON2_AT_ONCE),
+            turns: Turns::new(ARGON2_AT_ONCE, ARGON2_WAIT),
             last_used: Mutex::default(),
         }
     }
@@ -110,7 +106,7 @@ impl Credentials {
     /// # Errors
     /// [`Busy`] where no turn for hashing came up in time.
     pub async fn verify_key(&self, index: &Index, text: &KeyText) -> Result<Option<Arc<ApiKey>>, Busy> {
-        let now = Timestamp::now();
+        let now = index.now();
         let Some(key) = index.api_keys().find(text.lookup()).filter(|key| !key.is_expired(now)) else {
             return Ok(None);
         };
@@ -141,22 +137,18 @@ impl Credentials {
     /// # Errors
     /// [`Busy`] where no turn for hashing came up in time.
     pub async fn hash(&self, secret: Secret) -> Result<Secret, Busy> {
-        self.in_turn(move || hash(&secret)).await
+        self.turns.run(move || hash(&secret)).await
     }
 
     async fn verify(&self, hash: &Secret, secret: &Secret) -> Result<bool, Busy> {
         let (hash, secret) = (hash.clone(), secret.clone());
-        self.in_turn(move || {
-            let parsed = PasswordHash::new(hash.expose());
-            parsed.is_ok_and(|parsed| argon2().verify_password(secret.expose().as_bytes(), &parsed).is_ok())
-        })
-        .await
-    }
-
-    async fn in_turn<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Busy> {
-        let turn = tokio::time::timeout(ARGON2_WAIT, self.turns.acquire()).await;
-        let _turn = turn.map_err(|_| Busy)?.map_err(|_| Busy)?;
-        tokio::task::spawn_blocking(work).await.map_err(|_| Busy)
+        self.turns
+            .run(move || {
+                let parsed = PasswordHash::new(hash.expose());
+                parsed
+                    .is_ok_and(|parsed| argon2().verify_password(secret.expose().as_bytes(), &parsed).is_ok())
+            })
+            .await
     }
 
     fn fingerprint(&self, parts: &[&[u8]]) -> Fingerprint {

@@ -6,6 +6,7 @@
 mod queue;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::watch;
 use tracing::{error, info, warn};
@@ -25,6 +26,9 @@ pub use queue::{QueueFull, Slot};
 const REMOVED_AT_ONCE: usize = 256;
 /// Bucket lists of ended jobs kept at most, in all; the oldest go first.
 const RESULTS_MAX_BYTES: usize = 64 * 1024 * 1024;
+
+/// Pause before a change is tried again that could not be stored.
+const STORE_RETRY_PAUSE: Duration = Duration::from_secs(5);
 
 /// Runs tests in the background.
 pub struct Jobs {
@@ -83,8 +87,8 @@ impl Jobs {
     /// Puts a stored job into its reserved place.
     pub fn submit(self: &Arc<Self>, slot: Slot, id: u64, settings: &Settings) {
         let waiting = Waiting::new(id, slot.caller(), settings);
-        drop(slot);
         self.lock().push(waiting);
+        drop(slot);
         self.start_ready();
     }
 
@@ -95,7 +99,7 @@ impl Jobs {
 
     /// Whether an ended job is past its time; it counts as gone even before it is removed.
     pub fn is_expired(&self, job: &Job) -> bool {
-        is_older_than(job, self.config.keep, Timestamp::now())
+        is_older_than(job, self.config.keep, self.store.snapshot().now())
     }
 
     /// Removes ended jobs that are too old or too many.
@@ -115,7 +119,7 @@ impl Jobs {
         self.lock().close();
         self.stopping.send_replace(true);
         while self.lock().running_count() > 0 {
-            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+            tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
 
@@ -143,27 +147,14 @@ impl Jobs {
     }
 
     async fn run(&self, id: u64) {
-        let begun = self
-            .store
-            .commit(move |transaction: &mut Transaction<'_>| Ok::<_, Unavailable>(begin(transaction, id)));
-        let settings = match begun.await {
-            Ok(Some(settings)) => settings,
-            Ok(None) => return,
-            Err(unavailable) => {
-                warn!(
-                    job = id,
-                    reason = unavailable.reason,
-                    "the test could not be begun; it runs after the next start"
-                );
-                return;
-            }
+        let Some(Some(settings)) = self.store_at_last(move |transaction| begin(transaction, id)).await else {
+            return;
         };
         let times =
             TestTimes { deadline: self.config.deadline, connect_timeout: self.config.connect_timeout };
-        let mut stopping = self.stopping.subscribe();
         let result = tokio::select! {
             result = cloud::list_buckets(&settings, times) => result,
-            _ = stopping.wait_for(|is_stopping| *is_stopping) => return,
+            () = self.stopped() => return self.put_back(id).await,
         };
         self.end(id, result).await;
     }
@@ -175,10 +166,10 @@ impl Jobs {
             Err(verdict) => info!(job_id, verdict = verdict.code, "a test failed"),
         }
         let config = self.config.clone();
-        let ended = self.store.commit(move |transaction: &mut Transaction<'_>| {
+        self.store_at_last(move |transaction| {
             let ended_at = transaction.now();
             if let Some(job) = transaction.index().jobs().get(id) {
-                let state = match result {
+                let state = match result.clone() {
                     Ok(buckets) => JobState::Completed { ended_at, buckets },
                     Err(verdict) => JobState::Failed { ended_at, verdict },
                 };
@@ -186,14 +177,48 @@ impl Jobs {
                 transaction.put(job);
             }
             remove_old(transaction, &config);
+        })
+        .await;
+    }
+
+    /// Ends when the service stops.
+    async fn stopped(&self) {
+        // The sender lives as long as `self`, so this cannot end early.
+        let _ = self.stopping.subscribe().wait_for(|is_stopping| *is_stopping).await;
+    }
+
+    /// A run that a clean stop ends is not counted as interrupted.
+    async fn put_back(&self, id: u64) {
+        let put_back = self.store.commit(move |transaction: &mut Transaction<'_>| {
+            count_run(transaction, id, |runs_begun| runs_begun.saturating_sub(1));
             Ok::<(), Unavailable>(())
         });
-        if let Err(unavailable) = ended.await {
-            warn!(
-                job_id,
-                reason = unavailable.reason,
-                "the end of a test could not be stored; it runs after the next start"
-            );
+        if let Err(unavailable) = put_back.await {
+            warn!(reason = unavailable.reason, "a test could not be put back; the run counts as interrupted");
+        }
+    }
+
+    /// Makes a change again and again until it is stored, for example when a full disk has room again. `None` where the
+    /// service stops before; then the job is still queued, and runs after the next start.
+    async fn store_at_last<T: Send + 'static>(
+        &self,
+        change: impl Fn(&mut Transaction<'_>) -> T + Clone + Send + 'static,
+    ) -> Option<T> {
+        loop {
+            let change = change.clone();
+            let stored = self
+                .store
+                .commit(move |transaction: &mut Transaction<'_>| Ok::<T, Unavailable>(change(transaction)));
+            match stored.await {
+                Ok(value) => return Some(value),
+                Err(unavailable) => {
+                    warn!(reason = unavailable.reason, "a test job could not be stored; trying again")
+                }
+            }
+            tokio::select! {
+                () = tokio::time::sleep(STORE_RETRY_PAUSE) => {}
+                () = self.stopped() => return None,
+            }
         }
     }
 
@@ -205,10 +230,14 @@ impl Jobs {
 
 /// Counts the run before it begins, so that a test that takes the process down is not tried for ever.
 fn begin(transaction: &mut Transaction<'_>, id: u64) -> Option<Box<Settings>> {
+    count_run(transaction, id, |runs_begun| runs_begun + 1)
+}
+
+fn count_run(transaction: &mut Transaction<'_>, id: u64, count: fn(u32) -> u32) -> Option<Box<Settings>> {
     let job = Job::clone(transaction.index().jobs().get(id)?);
     let JobState::Queued { settings, runs_begun } = &job.state else { return None };
-    let state = JobState::Queued { settings: settings.clone(), runs_begun: runs_begun + 1 };
     let settings = settings.clone();
+    let state = JobState::Queued { settings: settings.clone(), runs_begun: count(*runs_begun) };
     transaction.put(Job { state, ..job });
     Some(settings)
 }
@@ -231,7 +260,7 @@ fn remove_old(transaction: &mut Transaction<'_>, config: &JobsConfig) {
     }
 }
 
-fn is_older_than(job: &Job, keep: std::time::Duration, now: Timestamp) -> bool {
+fn is_older_than(job: &Job, keep: Duration, now: Timestamp) -> bool {
     job.ended_at().is_some_and(|ended_at| now.seconds_since(ended_at) >= keep.as_secs())
 }
 
@@ -239,8 +268,10 @@ fn is_older_than(job: &Job, keep: std::time::Duration, now: Timestamp) -> bool {
 fn result_bytes(job: &Job) -> usize {
     match &job.state {
         JobState::Completed { buckets, .. } => {
-            buckets.iter().map(|bucket| bucket.name.len() + std::mem::size_of::<Bucket>()).sum()
+            let texts = |bucket: &Bucket| bucket.name.len() + bucket.location.as_ref().map_or(0, String::len);
+            buckets.iter().map(|bucket| texts(bucket) + size_of::<Bucket>()).sum()
         }
-        JobState::Queued { .. } | JobState::Failed { .. } => 0,
+        JobState::Failed { verdict, .. } => verdict.message.len() + verdict.hint.len() + size_of::<Job>(),
+        JobState::Queued { .. } => 0,
     }
 }

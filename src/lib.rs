@@ -32,3 +32,4 @@ mod jobs;
 mod random;
 mod server;
 mod store;
+mod turns;

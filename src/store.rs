@@ -24,7 +24,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::mpsc;
 use tracing::error;
 
-pub use directory::{DataDirectory, remove_if_present, write_private_file};
+pub use directory::{DataDirectory, Layout, remove_if_present, write_private_file};
 pub use index::Index;
 pub use opening::{OpenError, OpenErrorKind};
 pub use writer::{Transaction, Unavailable};

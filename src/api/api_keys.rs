@@ -44,7 +44,7 @@ pub struct ScopeBody {
 }
 
 /// An API key as it is shown.
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Serialize, JsonSchema)]
 #[schemars(rename = "ApiKeyFull")]
 pub struct ApiKeyView<'a> {
     id: u64,
@@ -77,7 +77,7 @@ impl<'a> ApiKeyView<'a> {
 }
 
 /// A list of API keys.
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Serialize, JsonSchema)]
 #[schemars(rename = "ApiKeyCollection")]
 pub struct ApiKeyListView<'a> {
     /// How many there are, before limit and offset.
@@ -175,12 +175,12 @@ pub fn create(caller: Caller, call: Call) -> Answer {
         let patch = body.into_patch()?;
         let scopes = patch.scopes.apply(None).unwrap_or_default();
         check_covered(&caller, RightSet::of(&scopes))?;
-        let expires_at = bounded_end(&caller, patch.expires_at.apply(None), Timestamp::now())?;
+        let expires_at = bounded_end(&caller, patch.expires_at.apply(None), call.app.store.snapshot().now())?;
         let text = generate_key();
         let hash = call.app.credentials.hash(text.secret().clone()).await?;
         let (lookup, last_four) = (text.lookup().to_owned(), text.last_four().to_owned());
         let user_id = caller.user_id();
-        let key = call.app.store.commit(move |transaction: &mut Transaction<'_>| {
+        let key = caller.commit(&call.app, move |transaction: &mut Transaction<'_>| {
             let own = transaction.index().api_keys().iter().filter(|key| key.user_id == user_id);
             if own.count() >= KEYS_PER_USER_MAX {
                 let mut violation = Violation::new("base", Reason::Invalid(None));
@@ -221,8 +221,9 @@ pub fn update(caller: Caller, call: Call) -> Answer {
     Box::pin(async move {
         let body: ApiKeyBody = call.body.parse()?;
         let patch = body.into_patch()?;
-        let selector = call.path_parameter;
-        let key = call.app.store.commit(move |transaction: &mut Transaction<'_>| {
+        let (selector, changer) = (call.path_parameter, caller.clone());
+        let key = caller.commit(&call.app, move |transaction: &mut Transaction<'_>| {
+            let caller = changer;
             let mut key = ApiKey::clone(&*find(transaction.index(), &caller, &selector)?);
             check_covered(&caller, key.rights())?;
             key.name = patch.name.apply(key.name);
@@ -241,8 +242,9 @@ pub fn update(caller: Caller, call: Call) -> Answer {
 /// Revokes a key; it stops working with the next request.
 pub fn destroy(caller: Caller, call: Call) -> Answer {
     Box::pin(async move {
-        let selector = call.path_parameter;
-        let removed = call.app.store.commit(move |transaction: &mut Transaction<'_>| {
+        let (selector, revoker) = (call.path_parameter, caller.clone());
+        let removed = caller.commit(&call.app, move |transaction: &mut Transaction<'_>| {
+            let caller = revoker;
             let key = find(transaction.index(), &caller, &selector)?;
             check_covered(&caller, key.rights())?;
             transaction.remove::<ApiKey>(key.id);

@@ -12,14 +12,25 @@ use crate::domain::api_key::KeyText;
 use crate::domain::scope::{CONNECTORS_GET_SECRET_KEY, Right, RightSet};
 use crate::domain::secret::Secret;
 use crate::domain::timestamp::Timestamp;
+use crate::store::{Index, Transaction};
 
 /// Somebody who was let in. Only this file makes one.
 #[derive(Debug, Clone)]
 pub struct Caller {
     user_id: u64,
+    credential: Credential,
+    /// The right that let the caller in.
+    granted: Option<Right>,
     rights: RightSet,
     expires_at: Option<Timestamp>,
     label: String,
+}
+
+/// What the caller signed in with.
+#[derive(Debug, Clone, Copy)]
+enum Credential {
+    Password { revision: u64 },
+    Key { key_id: u64 },
 }
 
 impl Caller {
@@ -33,12 +44,54 @@ impl Caller {
         self.rights
     }
 
-    /// Refuses a caller without the right.
+    /// Lets the caller in to what the right is for.
     ///
     /// # Errors
     /// 403, naming the right.
-    pub fn require(&self, right: Right) -> Result<(), ApiError> {
-        if self.rights.holds(right) { Ok(()) } else { Err(ApiError::lacks(right)) }
+    pub fn granted(self, right: Right) -> Result<Self, ApiError> {
+        if self.rights.holds(right) {
+            Ok(Self { granted: Some(right), ..self })
+        } else {
+            Err(ApiError::lacks(right))
+        }
+    }
+
+    /// Makes a change, if the caller may still do it at that very moment: a body can arrive slowly, and the key be revoked
+    /// or the password changed meanwhile.
+    ///
+    /// # Errors
+    /// As the function's own, as [`Caller::granted`], or that the change could not be stored.
+    pub async fn commit<T, F>(&self, app: &App, change: F) -> Result<T, ApiError>
+    where
+        F: FnOnce(&mut Transaction<'_>) -> Result<T, ApiError> + Send + 'static,
+        T: Send + 'static,
+    {
+        let caller = self.clone();
+        let checked = move |transaction: &mut Transaction<'_>| {
+            caller.check_still_granted(transaction.index())?;
+            change(transaction)
+        };
+        app.store.commit(checked).await
+    }
+
+    fn check_still_granted(&self, index: &Index) -> Result<(), ApiError> {
+        let rights = match self.credential {
+            Credential::Password { revision } => {
+                let user = index.users().get(self.user_id).filter(|user| user.revision == revision);
+                user.map(|_| RightSet::all())
+            }
+            Credential::Key { key_id } => {
+                let key = index.api_keys().get(key_id).filter(|key| !key.is_expired(index.now()));
+                key.map(|key| key.rights())
+            }
+        };
+        let rights = rights.ok_or_else(ApiError::unauthorized)?;
+        // Rights that were taken away since count as much as the one that let the caller in.
+        match self.granted.filter(|right| !rights.holds(*right)) {
+            Some(right) => Err(ApiError::lacks(right)),
+            None if !rights.covers(self.rights) => Err(ApiError::unauthorized()),
+            None => Ok(()),
+        }
     }
 
     /// Whether secret keys and proxy passwords may be shown.
@@ -57,7 +110,7 @@ impl Caller {
     }
 }
 
-/// Lets a caller in who sends valid credentials. What the caller may do is checked by [`Caller::require`].
+/// Lets a caller in who sends valid credentials. What the caller may do is checked by [`Caller::granted`].
 ///
 /// # Errors
 /// 401 without valid credentials, 503 where they cannot be checked now.
@@ -75,6 +128,8 @@ pub async fn authenticate(app: &App, headers: &HeaderMap) -> Result<Caller, ApiE
             app.first_sign_in_worked();
             Ok(Caller {
                 user_id: user.id,
+                credential: Credential::Password { revision: user.revision },
+                granted: None,
                 rights: RightSet::all(),
                 expires_at: None,
                 label: format!("user:{}", user.id),
@@ -84,6 +139,8 @@ pub async fn authenticate(app: &App, headers: &HeaderMap) -> Result<Caller, ApiE
             let key = app.credentials.verify_key(&index, &text).await?.ok_or_else(ApiError::unauthorized)?;
             Ok(Caller {
                 user_id: key.user_id,
+                credential: Credential::Key { key_id: key.id },
+                granted: None,
                 rights: key.rights(),
                 expires_at: key.expires_at,
                 label: format!("key:{}", key.id),

@@ -92,8 +92,9 @@ pub fn create(caller: Caller, call: Call) -> Answer {
     Box::pin(async move {
         let body: ConnectorBody = call.body.parse()?;
         let mut violations = Vec::new();
-        let saved_id = match body.id {
-            Field::Value(id) => Some(id),
+        let saved_id = match &body.id {
+            // A number that no id can be names none.
+            Field::Value(id) => id.as_u64(),
             Field::Absent | Field::Null => None,
             Field::WrongType => {
                 violations.push(Violation::invalid_secret("id", "send a whole number"));
@@ -124,7 +125,7 @@ pub fn create(caller: Caller, call: Call) -> Answer {
                 Ok::<_, ApiError>((transaction.put(job).id, settings))
             }
         };
-        let (id, settings) = call.app.store.commit(new_job).await?;
+        let (id, settings) = caller.commit(&call.app, new_job).await?;
         call.app.jobs.submit(slot, id, &settings);
         let view = JobView { job_id: &job_id, status: JobStatus::Queued, progress: 0, total: 1, error: None };
         Ok(Reply::json(StatusCode::ACCEPTED, &view))
@@ -142,11 +143,14 @@ fn resolve(
     let saved = saved_id.filter(|_| caller.rights().holds(CONNECTORS_SHOW));
     let saved = saved.and_then(|id| index.connectors().get(id)).map(|connector| Connector::clone(connector));
     let names_secret = patch.secret_key.is_sent();
+    let replaces_hidden_text =
+        saved.as_ref().is_some_and(|connector| patch.replaces_hidden_text(&connector.settings));
     let settings = patch.apply_settings(saved.as_ref().map(|connector| &connector.settings));
     add_settings_violations(&settings, &mut violations);
     if let Some(Connector { settings: saved, .. }) = &saved {
         let is_secret_used = saved.secret_key.is_some() && !names_secret;
-        let is_elsewhere = saved.leads_elsewhere(&settings) || saved.region != settings.region;
+        let is_elsewhere =
+            replaces_hidden_text || saved.leads_elsewhere(&settings) || saved.region != settings.region;
         if !caller.sees_secrets() && is_secret_used && is_elsewhere {
             violations.push(secret_needed());
         }

@@ -16,6 +16,7 @@ use crate::domain::connector::{
     Connector, ConnectorName, ConnectorPatch, OPTIONS_MAX_CHARACTERS, Settings, TEXT_MAX_CHARACTERS,
     parse_provider, parse_text, parse_url, parse_url_proxy,
 };
+use crate::domain::listing::TooCostly;
 use crate::domain::masked::MaskedText;
 use crate::domain::patch::Patch;
 use crate::domain::secret::Secret;
@@ -25,13 +26,17 @@ use crate::store::{Index, Transaction};
 /// Most connectors of one store: a bound for memory, far beyond any network's need.
 const CONNECTORS_MAX: usize = 2_000_000;
 
+/// Lists of larger stores are made off the asynchronous threads.
+const LISTED_IN_PLACE_MAX: usize = 2_000;
+
 /// A cloud connector as it is sent. Attributes left out keep their value; null or an empty text clears an optional one.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[derive(Default, Deserialize, JsonSchema)]
 #[serde(default)]
 #[schemars(rename = "CloudConnectorBody")]
 pub struct ConnectorBody {
     /// A saved connector, in a test alone; ignored otherwise.
-    pub id: Field<u64>,
+    #[schemars(with = "Option<u64>")]
+    pub id: Field<serde_json::Number>,
     /// Unique; 1 to 255 characters, not all digits. Required to create one.
     name: Field<String>,
     /// Endpoint: an http or https URL, or a host with an optional port (then https).
@@ -92,7 +97,7 @@ impl ConnectorBody {
 }
 
 /// A cloud connector as it is shown. Attributes without a value are null.
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Serialize, JsonSchema)]
 #[schemars(rename = "CloudConnector")]
 pub struct ConnectorView<'a> {
     id: u64,
@@ -129,7 +134,7 @@ impl<'a> ConnectorView<'a> {
 }
 
 /// A list of cloud connectors.
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Serialize, JsonSchema)]
 #[schemars(rename = "CloudConnectorCollection")]
 pub struct ConnectorListView<'a> {
     /// How many match the filters, before limit and offset.
@@ -142,7 +147,16 @@ pub fn index(caller: Caller, call: Call) -> Answer {
     Box::pin(async move {
         let query = list_query::parse_connector_list(&call.query, call.app.config.limits.list_items)?;
         let snapshot = call.app.store.snapshot();
-        let (count, shown) = query.select(snapshot.connectors().iter());
+        let (count, shown) = if snapshot.connectors().len() <= LISTED_IN_PLACE_MAX {
+            query.select(snapshot.connectors().iter())
+        } else {
+            call.app.listing_turns.run(move || query.select(snapshot.connectors().iter())).await?
+        }
+        .map_err(|TooCostly| {
+            let mut violation = Violation::new("base", Reason::Invalid(None));
+            violation.advice = "its patterns take too long, use shorter ones or fewer %".to_owned();
+            violation
+        })?;
         let cloud_connectors = shown.iter().map(|connector| ConnectorView::new(connector, &caller)).collect();
         Ok(Reply::json(StatusCode::OK, &ConnectorListView { count, cloud_connectors }))
     })
@@ -168,7 +182,7 @@ pub fn create(caller: Caller, call: Call) -> Answer {
             violations.extend(taken(&call.app.store.snapshot(), name, None));
         }
         let (Some(name), true) = (name, violations.is_empty()) else { return Err(violations.into()) };
-        let connector = call.app.store.commit(move |transaction: &mut Transaction<'_>| {
+        let connector = caller.commit(&call.app, move |transaction: &mut Transaction<'_>| {
             if let Some(violation) = taken(transaction.index(), &name, None) {
                 return Err(ApiError::from(violation));
             }
@@ -208,7 +222,7 @@ pub fn update(caller: Caller, call: Call) -> Answer {
                 },
             );
         }
-        let connector = call.app.store.commit(move |transaction: &mut Transaction<'_>| {
+        let connector = caller.commit(&call.app, move |transaction: &mut Transaction<'_>| {
             let connector = change(transaction.index(), &selector, patch, violations, sees_secrets)?;
             Ok::<_, ApiError>(transaction.put(connector))
         });
@@ -217,10 +231,10 @@ pub fn update(caller: Caller, call: Call) -> Answer {
 }
 
 /// Removes a connector.
-pub fn destroy(_caller: Caller, call: Call) -> Answer {
+pub fn destroy(caller: Caller, call: Call) -> Answer {
     Box::pin(async move {
         let selector = call.path_parameter;
-        let removed = call.app.store.commit(move |transaction: &mut Transaction<'_>| {
+        let removed = caller.commit(&call.app, move |transaction: &mut Transaction<'_>| {
             let id = find(transaction.index(), &selector)?.id;
             transaction.remove::<Connector>(id);
             Ok::<(), ApiError>(())
@@ -261,6 +275,7 @@ fn change(
 ) -> Result<Connector, ApiError> {
     let saved = find(index, selector)?;
     let names_secret = patch.secret_key.is_sent();
+    let replaces_hidden_text = patch.replaces_hidden_text(&saved.settings);
     let name = match &patch.name {
         Patch::Set(name) => name.clone(),
         Patch::Keep | Patch::Clear => saved.name.clone(),
@@ -270,7 +285,8 @@ fn change(
     violations.extend(taken(index, &name, Some(saved.id)));
     // Nobody can point a secret that they may not read at a server of theirs.
     let is_secret_kept = saved.settings.secret_key.is_some() && !names_secret;
-    if !sees_secrets && is_secret_kept && saved.settings.leads_elsewhere(&settings) {
+    let is_elsewhere = replaces_hidden_text || saved.settings.leads_elsewhere(&settings);
+    if !sees_secrets && is_secret_kept && is_elsewhere {
         violations.push(secret_needed());
     }
     if violations.is_empty() {

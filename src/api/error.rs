@@ -6,10 +6,10 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
-use crate::credentials::Busy;
 use crate::domain::scope::Right;
 use crate::domain::violation::{Reason, Violation, echo};
 use crate::store::Unavailable;
+use crate::turns::Busy;
 
 /// An error on its way to the client.
 #[derive(Debug)]
@@ -107,8 +107,8 @@ impl ApiError {
     }
 
     /// 400 for what is no JSON.
-    pub fn malformed_json(position: &str) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, "invalid", format!("The body is not valid JSON {position}"))
+    pub fn malformed_json(reason: &str) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "invalid", format!("The body is not valid JSON: {reason}"))
     }
 
     /// 400 for a body that could not be read.
@@ -182,6 +182,6 @@ impl From<Unavailable> for ApiError {
 
 impl From<Busy> for ApiError {
     fn from(_: Busy) -> Self {
-        Self::unavailable("Too many passwords and keys are being checked at the moment", 2)
+        Self::unavailable("The service has too much to do at the moment", 2)
     }
 }

@@ -11,8 +11,7 @@ use crate::api::error::ApiError;
 /// A response with its body in memory.
 pub type HttpResponse = Response<Full<Bytes>>;
 
-/// A successful answer.
-#[derive(Debug)]
+/// A successful answer. Its body may hold secrets, so it has no `Debug`.
 pub struct Reply {
     status: StatusCode,
     body: Option<Bytes>,

@@ -10,6 +10,7 @@ use percent_encoding::percent_decode_str;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
+use serde_json::error::Category;
 use serde_json::value::RawValue;
 use url::form_urlencoded;
 use zeroize::Zeroizing;
@@ -90,7 +91,7 @@ impl Body {
     /// 415 for anything but JSON, 413 over the limit, 408 over the time, 400 where it breaks off.
     pub async fn read(
         headers: &HeaderMap,
-        mut incoming: Incoming,
+        incoming: &mut Incoming,
         limit_bytes: usize,
         timeout: Duration,
     ) -> Result<Self, ApiError> {
@@ -98,16 +99,22 @@ impl Body {
         if incoming.is_end_stream() {
             return Ok(Self::default());
         }
-        if !is_json(headers) {
+        let is_json = is_json(headers);
+        if !is_json && incoming.size_hint().lower() > 0 {
             return Err(ApiError::not_json());
         }
         if incoming.size_hint().lower() > limit_bytes as u64 {
             return Err(too_large());
         }
-        let mut body = Self::default();
+        // At once at its size: growing would leave copies of secrets behind.
+        let expected_bytes = incoming.size_hint().exact().map_or(limit_bytes, |bytes| bytes as usize);
+        let mut body = Self(Zeroizing::new(Vec::with_capacity(expected_bytes)));
         let read = async {
             while let Some(frame) = incoming.frame().await {
                 let Ok(data) = frame.map_err(|_| ApiError::body_broken())?.into_data() else { continue };
+                if !is_json && !data.is_empty() {
+                    return Err(ApiError::not_json());
+                }
                 if body.0.len() + data.len() > limit_bytes {
                     return Err(too_large());
                 }
@@ -124,9 +131,13 @@ impl Body {
     /// # Errors
     /// 400 for what is no JSON, 422 for JSON that is no object.
     pub fn parse<T: DeserializeOwned>(&self) -> Result<T, ApiError> {
-        let malformed = |error: serde_json::Error| match (error.line(), error.column()) {
-            (0, _) => ApiError::malformed_json("object"),
-            (line, column) => ApiError::malformed_json(&format!("(line {line}, column {column})")),
+        if self.0.iter().all(u8::is_ascii_whitespace) {
+            return Err(ApiError::malformed_json("it is empty, send a JSON object"));
+        }
+        // Every attribute takes every type, so what is wrong with the data can only be a repeated name.
+        let malformed = |error: serde_json::Error| match error.classify() {
+            Category::Data => Violation::invalid_secret("base", "an attribute is named twice").into(),
+            Category::Io | Category::Syntax | Category::Eof => ApiError::malformed_json(&error.to_string()),
         };
         let is_object = self.0.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'{');
         if is_object {

@@ -10,28 +10,51 @@ use crate::cli::Failure;
 use crate::credentials::{generate_password, hash};
 use crate::domain::secret::Secret;
 use crate::domain::user::{self, User};
-use crate::store::{Store, Transaction, Unavailable, write_private_file};
+use crate::store::{Layout, Store, Transaction, Unavailable, write_private_file};
 
-const ADMIN: &str = "admin";
+pub(super) const ADMIN: &str = "admin";
 /// A larger file holds no password.
 const PASSWORD_FILE_MAX_BYTES: u64 = 4096;
 
-/// Makes the user `admin` where there is no user yet. The password comes from the configured file, the systemd
-/// credential `admin-password`, or is made up and shown once.
-pub(super) fn ensure_admin(store: &Store, password_file: Option<&Path>) -> Result<(), Failure> {
+/// The first password where somebody chose it: from the configured file, or the systemd credential `admin-password`.
+pub(super) fn configured_password(password_file: Option<&Path>) -> Result<Option<Secret>, Failure> {
+    let directory = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
+    let credential = directory.map(|directory| directory.join("admin-password")).filter(|path| path.exists());
+    let path = password_file.map(Path::to_owned).or(credential);
+    path.map(|path| read_password_file(&path)).transpose()
+}
+
+/// Makes the user `admin` where there is no user yet. Without a chosen password, one is made up and shown once.
+pub(super) fn ensure_admin(store: &Store, configured: Option<Secret>) -> Result<(), Failure> {
     if !store.snapshot().users().is_empty() {
+        if configured.is_some() {
+            info!(
+                "the file with the first password is not used, there are users; change a password with: connectord user passwd"
+            );
+        }
         return Ok(());
     }
-    let credential = std::env::var_os("CREDENTIALS_DIRECTORY")
-        .map(|directory| PathBuf::from(directory).join("admin-password"));
-    let credential = credential.filter(|path| path.exists());
-    let password = match password_file.map(Path::to_owned).or(credential) {
-        Some(path) => read_password_file(&path)?,
+    let password = match configured {
+        Some(password) => password,
         None => make_up_password(store)?,
     };
-    let password_hash = hash(&password);
-    add_user(store, ADMIN, password_hash)?;
+    add_user(store, ADMIN, hash(&password))?;
     info!(user = ADMIN, "made the first user");
+    Ok(())
+}
+
+/// Refuses to make a new store where a backup was put into the wrong place.
+pub(super) fn check_restored_place(layout: &Layout) -> Result<(), Failure> {
+    let root = layout.root().display();
+    if layout.root().join("commit-log").exists() {
+        return Err(Failure::usage(format!(
+            "{root} holds what belongs into {root}/sled: a backup is the whole folder sled; make that folder and move \
+             commit-log and the files beside it there"
+        )));
+    }
+    if layout.default_secret_key_file().exists() && !layout.sled().exists() {
+        warn!(path = %layout.sled().display(), "there is a key file but no store: a new one is made. A backup would belong there");
+    }
     Ok(())
 }
 

@@ -3,6 +3,7 @@
 use std::io::{self, IsTerminal};
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
@@ -14,6 +15,9 @@ use crate::config::{Config, LogConfig};
 use crate::server;
 use crate::store::{DataDirectory, OpenError, Store};
 
+/// Longest wait for threads that still work when everything else has ended.
+const RUNTIME_SHUTDOWN_MAX: Duration = Duration::from_secs(1);
+
 pub(super) fn run(config: Config) -> Result<(), Failure> {
     start_log(config.log);
     let directory = DataDirectory::lock(&config.data_dir).map_err(OpenError::from)?;
@@ -24,12 +28,17 @@ pub(super) fn run(config: Config) -> Result<(), Failure> {
             config.listen
         ))
     })?;
+    first_start::check_restored_place(&directory)?;
+    // Read before anything is made: a mistake in it should not leave half a first start.
+    let password = first_start::configured_password(config.admin_password_file.as_deref())?;
     let store = Store::open(directory, config.secret_key_file.clone(), config.store)?;
-    first_start::ensure_admin(&store, config.admin_password_file.as_deref())?;
+    first_start::ensure_admin(&store, password)?;
     let runtime =
         Runtime::new().map_err(|error| Failure::machine(format!("cannot start threads: {error}")))?;
     let app = Arc::new(App::new(config, Arc::new(store)));
     let result = runtime.block_on(serve(Arc::clone(&app), listener));
+    // A name look-up of a test that was stopped may still run; nobody waits for it.
+    runtime.shutdown_timeout(RUNTIME_SHUTDOWN_MAX);
     app.store.close();
     info!("stopped");
     result
@@ -82,7 +91,7 @@ fn notify(state: sd_notify::NotifyState<'_>) {
 }
 
 /// Text or JSON lines on standard error; panics are logged like everything else.
-fn start_log(log: LogConfig) {
+pub(super) fn start_log(log: LogConfig) {
     let lines = tracing_subscriber::fmt().with_max_level(log.level).with_writer(io::stderr);
     // A second start of the log in one process is impossible: this runs once.
     if log.is_json {

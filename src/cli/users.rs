@@ -1,24 +1,23 @@
 //! `connectord user …`: the users, while the service is stopped.
 
-use std::io::{self, BufRead, IsTerminal};
+use std::io::{self, BufRead, IsTerminal, Read};
 use std::path::Path;
 
-use crate::cli::first_start::{add_user, read_password_file};
+use crate::cli::first_start::{ADMIN, add_user, read_password_file};
+use crate::cli::serve::start_log;
 use crate::cli::{Failure, UserCommand, open_store, print};
-use crate::config::Config;
+use crate::config::{Config, LogConfig};
 use crate::credentials::hash;
 use crate::domain::api_key::ApiKey;
 use crate::domain::secret::Secret;
-use crate::domain::user::{self, User};
-use crate::store::{Index, Store, Transaction};
+use crate::domain::user::{self, PASSWORD_MAX_BYTES, User};
+use crate::store::{Index, Store, Transaction, remove_if_present};
+use tracing::Level;
+use zeroize::Zeroizing;
 
 pub(super) fn run(config: &Config, command: UserCommand) -> Result<(), Failure> {
-    if !config.data_dir.is_dir() {
-        return Err(Failure::usage(format!(
-            "{} is no data directory; name it with --data-dir, or start the service once",
-            config.data_dir.display()
-        )));
-    }
+    // What opening mends is worth a line here too, the usual news are not.
+    start_log(LogConfig { level: Level::WARN, ..config.log });
     let store = open_store(config)?;
     let result = match command {
         UserCommand::Add { name, password_file } => add(&store, &name, password_file.as_deref()),
@@ -63,6 +62,7 @@ fn change_password(
         Ok(if is_revoking { revoke_keys(transaction, id) } else { 0 })
     });
     let revoked = revoked?;
+    forget_first_password(store, &name)?;
     print(&format!("password of {name} changed, {revoked} API keys revoked\n"));
     Ok(())
 }
@@ -78,8 +78,19 @@ fn remove(store: &Store, name: String) -> Result<(), Failure> {
         Ok(revoke_keys(transaction, id))
     });
     let revoked = removed?;
+    forget_first_password(store, &shown)?;
     print(&format!("user {shown} removed, {revoked} API keys revoked\n"));
     Ok(())
+}
+
+/// The file with the first password speaks of a password that is no more.
+fn forget_first_password(store: &Store, name: &str) -> Result<(), Failure> {
+    if name != ADMIN {
+        return Ok(());
+    }
+    let path = store.directory().first_start_file();
+    remove_if_present(&path)
+        .map_err(|error| Failure::machine(format!("{} cannot be removed: {error}", path.display())))
 }
 
 fn revoke_keys(transaction: &mut Transaction<'_>, user_id: u64) -> usize {
@@ -120,8 +131,9 @@ fn ask_password(file: Option<&Path>) -> Result<Secret, Failure> {
         }
         password
     } else {
-        let mut line = String::new();
-        io::stdin().lock().read_line(&mut line).map_err(cannot)?;
+        let mut line = Zeroizing::new(String::with_capacity(PASSWORD_MAX_BYTES + 2));
+        let limit = PASSWORD_MAX_BYTES as u64 + 2;
+        io::stdin().lock().take(limit).read_line(&mut line).map_err(cannot)?;
         Secret::new(line.trim_end_matches(['\n', '\r']).to_owned())
     };
     user::parse_password(&password).map_err(Failure::usage)?;

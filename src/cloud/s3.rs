@@ -25,6 +25,13 @@ use crate::domain::provider::DEFAULT_REGION;
 /// SHA-256 of an empty body.
 const EMPTY_SHA256: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
+/// Most buckets of one list.
+const BUCKETS_MAX: usize = 20_000;
+/// Longest name of a bucket, in bytes; S3's longest are 255, Swift's 256.
+const NAME_MAX_BYTES: usize = 1024;
+/// Longest name of a region that is believed, in bytes.
+const REGION_MAX_BYTES: usize = 64;
+
 /// Lists the buckets of the account, in the order of the answer.
 ///
 /// # Errors
@@ -92,6 +99,8 @@ fn sign(settings: &Settings, url: &Url) -> Result<HeaderMap, Verdict> {
 struct ListAllMyBucketsResult {
     #[serde(default)]
     buckets: BucketList,
+    #[serde(default)]
+    continuation_token: Option<String>,
 }
 
 #[derive(Deserialize, Default)]
@@ -127,9 +136,20 @@ fn read_answer(answer: &Answer, url: &Url) -> Result<Vec<Bucket>, Verdict> {
         }
         let result: ListAllMyBucketsResult =
             quick_xml::de::from_str(text).map_err(|_| verdict::answer_malformed())?;
-        let buckets = result.buckets.buckets.into_iter().map(|bucket| Bucket {
+        if result.continuation_token.is_some_and(|token| !token.is_empty()) {
+            return Err(verdict::list_cut_short());
+        }
+        let elements = result.buckets.buckets;
+        if elements.len() > BUCKETS_MAX {
+            return Err(verdict::too_many_buckets(BUCKETS_MAX));
+        }
+        if elements.iter().any(|bucket| bucket.name.len() > NAME_MAX_BYTES) {
+            return Err(verdict::answer_malformed());
+        }
+        let is_sane = |region: &String| (1..=REGION_MAX_BYTES).contains(&region.len());
+        let buckets = elements.into_iter().map(|bucket| Bucket {
             name: bucket.name,
-            location: bucket.bucket_region.filter(|region| !region.is_empty()),
+            location: bucket.bucket_region.filter(is_sane),
             file_count: None,
             file_size_sum: None,
         });
@@ -142,7 +162,12 @@ fn read_answer(answer: &Answer, url: &Url) -> Result<Vec<Bucket>, Verdict> {
         Some("Error") => quick_xml::de::from_str(text).unwrap_or_default(),
         Some(_) | None => ErrorElement::default(),
     };
-    Err(verdict::from_s3_error(answer.status, error.code.as_deref(), error.region.as_deref()))
+    Err(verdict::from_s3_error(
+        answer.status,
+        root.as_deref(),
+        error.code.as_deref(),
+        error.region.as_deref(),
+    ))
 }
 
 /// The name of the first element, without its namespace.

@@ -9,6 +9,9 @@ use crate::cloud::TestTimes;
 use crate::domain::job::Verdict;
 use crate::domain::provider::Provider;
 
+/// Longest host name (RFC 1035); a server may send longer ones.
+const HOST_MAX_BYTES: usize = 253;
+
 /// An attribute that the test needs is empty.
 pub fn attribute_missing(attribute: &str) -> Verdict {
     let message = format!("The connector has no {attribute}.");
@@ -68,6 +71,28 @@ pub fn answer_too_large(limit_bytes: usize) -> Verdict {
     Verdict::new("answer", "answer_too_large", message, "Check that url names an S3 service.")
 }
 
+/// The list goes on, but this version does not ask for more.
+pub fn list_cut_short() -> Verdict {
+    let message = "The server sent only the beginning of its list of buckets.";
+    Verdict::new(
+        "answer",
+        "list_cut_short",
+        message,
+        "The connector itself works; this version cannot show so long a list.",
+    )
+}
+
+/// The list is longer than what is kept.
+pub fn too_many_buckets(limit: usize) -> Verdict {
+    let message = format!("The account has more than {limit} buckets.");
+    Verdict::new(
+        "answer",
+        "answer_too_large",
+        message,
+        "The connector itself works; this version cannot show so long a list.",
+    )
+}
+
 /// The answer has the right root but cannot be read.
 pub fn answer_malformed() -> Verdict {
     let hint = "Something between this machine and the service may have changed or cut the answer.";
@@ -87,15 +112,16 @@ pub fn not_s3(status: u16, root: Option<&str>) -> Verdict {
         None => "no S3 answer",
     };
     let message = format!("The server answered with {kind} (HTTP status {status}).");
-    let hint =
-        "Check url: it may need another port, or the address of the S3 service instead of its web console.";
+    let hint = "Check url: it may need another port, the address of the S3 service instead of its web console, or no bucket name at its end.";
     Verdict::new("answer", "not_s3", message, hint)
 }
 
 /// The server sends elsewhere; credentials are not carried there.
 pub fn redirected(url: &Url, location: Option<&str>) -> Verdict {
     let target = location.and_then(|location| url.join(location).ok());
-    let target = target.and_then(|target| Some(format!("{}://{}", target.scheme(), target.host_str()?)));
+    let is_short = |host: &&str| host.len() <= HOST_MAX_BYTES;
+    let target = target
+        .and_then(|target| Some(format!("{}://{}", target.scheme(), target.host_str().filter(is_short)?)));
     let message = match target {
         Some(target) => format!(
             "The server redirects to {target}; a test does not follow, it would carry the credentials along."
@@ -114,7 +140,7 @@ pub fn redirected(url: &Url, location: Option<&str>) -> Verdict {
 }
 
 /// From an S3 error answer: the code where there is one, else the status.
-pub fn from_s3_error(status: u16, code: Option<&str>, region: Option<&str>) -> Verdict {
+pub fn from_s3_error(status: u16, root: Option<&str>, code: Option<&str>, region: Option<&str>) -> Verdict {
     let is_word = |text: &&str| {
         text.len() <= 64 && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
     };
@@ -187,7 +213,7 @@ pub fn from_s3_error(status: u16, code: Option<&str>, region: Option<&str>) -> V
             format!("The server refused the request with {code} (HTTP status {status})."),
             "Check url, region and provider.",
         ),
-        (None, _) => not_s3(status, Some("html")),
+        (None, _) => not_s3(status, root),
     }
 }
 
@@ -245,7 +271,7 @@ pub fn from_transport(error: &reqwest::Error, url: &Url, has_proxy: bool, times:
             "tls",
             "not_tls",
             message,
-            "Write http:// instead of https:// into url, or another port.",
+            "Write http:// in front of the host in url, or name another port.",
         );
     }
     if says("Connection refused") {

@@ -93,6 +93,12 @@ pub const SETTINGS: &[Setting] = &[
     setting("limits.header_timeout_secs", Kind::Integer(1, 3600), "10", "Time for the header of a request."),
     setting("limits.body_timeout_secs", Kind::Integer(1, 3600), "10", "Time for the body of a request."),
     setting(
+        "limits.write_timeout_secs",
+        Kind::Integer(1, 3600),
+        "10",
+        "Time that a client may take nothing of an answer.",
+    ),
+    setting(
         "limits.drain_timeout_secs",
         Kind::Integer(0, 3600),
         "10",
@@ -186,7 +192,7 @@ impl Setting {
     pub fn advice(&self) -> String {
         match self.kind {
             Kind::Address => {
-                "write a text in quotes with address and port, for example \"127.0.0.1:8080\"".to_owned()
+                "write an IP address and a port as a text in quotes, such as \"127.0.0.1:8080\"".to_owned()
             }
             Kind::Path => "write a path as a text in quotes".to_owned(),
             Kind::Word(words) => format!("write one of {} as a text in quotes", words.join(", ")),

@@ -3,7 +3,7 @@
 use crate::domain::endpoint;
 use crate::domain::masked::MaskedText;
 use crate::domain::patch::Patch;
-use crate::domain::provider::Provider;
+use crate::domain::provider::{Provider, is_host_label};
 use crate::domain::secret::Secret;
 use crate::domain::violation::{Reason, Violation};
 
@@ -110,6 +110,17 @@ pub struct ConnectorPatch {
 }
 
 impl ConnectorPatch {
+    /// Whether the patch brings a text of its own where it, or the saved one, hides a password. Whether the two are the
+    /// same must not be seen by who may not read the saved one.
+    pub fn replaces_hidden_text(&self, saved: &Settings) -> bool {
+        let replaces = |patch: &Patch<MaskedText>, saved: Option<&MaskedText>| match patch {
+            Patch::Set(text) if saved.is_some_and(|saved| text.is_masked_form_of(saved)) => false,
+            Patch::Set(text) => text.holds_password() || saved.is_some_and(MaskedText::holds_password),
+            Patch::Keep | Patch::Clear => false,
+        };
+        replaces(&self.url_proxy, saved.url_proxy.as_ref()) || replaces(&self.options, saved.options.as_ref())
+    }
+
     /// The settings after this patch. A masked form sent back keeps the saved text.
     pub fn apply_settings(self, before: Option<&Settings>) -> Settings {
         let keep_masked = |patch: Patch<MaskedText>, saved: Option<&MaskedText>| match patch {
@@ -138,6 +149,16 @@ impl Settings {
             let mut violation = Violation::new("url", Reason::Blank);
             violation.advice = format!("{} has no well-known endpoint", self.provider.name());
             violations.push(violation);
+        }
+        let region = self.region.as_deref().filter(|region| !is_host_label(region));
+        if let (None, true, Some(region)) = (&self.url, self.provider.has_region_in_endpoint(), region) {
+            let advice = "without a url the region is a part of the host name: letters, digits and hyphens";
+            violations.push(Violation::invalid("region", region, advice));
+        }
+        let account = self.access_key.as_deref().filter(|account| !is_host_label(account));
+        if let (None, Provider::Azure, Some(account)) = (&self.url, self.provider, account) {
+            let advice = "without a url the account is a part of the host name: letters, digits and hyphens";
+            violations.push(Violation::invalid("access_key", account, advice));
         }
         for (attribute, text) in [("url_proxy", &self.url_proxy), ("options", &self.options)] {
             if text.as_ref().is_some_and(MaskedText::lacks_password) {
@@ -178,7 +199,7 @@ pub fn parse_url(text: &str) -> Result<String, Violation> {
     match endpoint::parse_endpoint(&text) {
         Ok(_) => Ok(text),
         // Somebody may have put a password into the URL: such a text is not repeated.
-        Err(advice) if text.contains('@') => Err(Violation::invalid_secret("url", advice)),
+        Err(advice) if text.contains(['@', '?']) => Err(Violation::invalid_secret("url", advice)),
         Err(advice) => Err(Violation::invalid("url", &text, advice)),
     }
 }

@@ -1,5 +1,6 @@
 //! Which connectors a list shows: filters, order and pages, as the API's query parameters say it.
 
+use std::cell::Cell;
 use std::cmp::Ordering;
 use std::sync::Arc;
 
@@ -274,8 +275,8 @@ impl Filter {
         Ok(Self { attribute, condition })
     }
 
-    /// Whether the connector is to be listed.
-    pub fn holds(&self, connector: &Connector) -> bool {
+    /// Whether the connector is to be listed. Matching a pattern takes its steps off the budget.
+    fn holds(&self, connector: &Connector, budget: &Budget) -> bool {
         let text = self.attribute.text(connector);
         let id = i128::from(connector.id);
         match &self.condition {
@@ -290,8 +291,8 @@ impl Filter {
             Condition::TextNotIn(items) => !text.is_some_and(|text| items.iter().any(|item| item == text)),
             Condition::NumberIn(items) => items.contains(&id),
             Condition::NumberNotIn(items) => !items.contains(&id),
-            Condition::Like(pattern) => text.is_some_and(|text| is_like(pattern, text)),
-            Condition::NotLike(pattern) => !text.is_some_and(|text| is_like(pattern, text)),
+            Condition::Like(pattern) => text.is_some_and(|text| is_like(pattern, text, budget)),
+            Condition::NotLike(pattern) => !text.is_some_and(|text| is_like(pattern, text, budget)),
         }
     }
 }
@@ -347,12 +348,32 @@ fn parse_pattern(attribute: Attribute, text: &str) -> Result<Vec<Wildcard>, Viol
     Ok(pattern)
 }
 
-/// Matches greedily; on a mismatch only the last run is made longer, so the cost is pattern times text.
-fn is_like(pattern: &[Wildcard], text: &str) -> bool {
+/// Steps that the patterns of one request may take: matching costs pattern times text, for each connector.
+const PATTERN_STEPS_MAX: u64 = 50_000_000;
+
+/// What is left of the steps of one request.
+struct Budget(Cell<u64>);
+
+impl Budget {
+    /// Takes a step; `false` when there is none left.
+    fn step(&self) -> bool {
+        let left = self.0.get();
+        self.0.set(left.saturating_sub(1));
+        left > 0
+    }
+}
+
+/// The patterns of a request would take too long.
+#[derive(Debug, PartialEq, Eq)]
+pub struct TooCostly;
+
+/// Matches greedily; on a mismatch only the last run is made longer, so the cost is pattern times text. Without budget
+/// the result does not matter.
+fn is_like(pattern: &[Wildcard], text: &str, budget: &Budget) -> bool {
     let mut rest = text.chars();
     let mut position = 0;
     let mut retry: Option<(usize, std::str::Chars<'_>)> = None;
-    loop {
+    while budget.step() {
         if pattern.get(position) == Some(&Wildcard::AnyRun) {
             position += 1;
             retry = Some((position, rest.clone()));
@@ -378,6 +399,7 @@ fn is_like(pattern: &[Wildcard], text: &str) -> bool {
         position = *after_run;
         rest = run_rest.clone();
     }
+    false
 }
 
 /// Everything that a list request asks for.
@@ -393,12 +415,26 @@ pub struct ListQuery {
 
 impl ListQuery {
     /// Picks from connectors in id order. Returns how many match, and the page of them.
+    ///
+    /// # Errors
+    /// The patterns would take too many steps.
     pub fn select<'a>(
         &self,
         connectors: impl Iterator<Item = &'a Arc<Connector>>,
+    ) -> Result<(usize, Vec<Arc<Connector>>), TooCostly> {
+        let budget = Budget(Cell::new(PATTERN_STEPS_MAX));
+        let selected = self.select_within(connectors, &budget);
+        if budget.0.get() == 0 { Err(TooCostly) } else { Ok(selected) }
+    }
+
+    fn select_within<'a>(
+        &self,
+        connectors: impl Iterator<Item = &'a Arc<Connector>>,
+        budget: &Budget,
     ) -> (usize, Vec<Arc<Connector>>) {
-        let matching =
-            connectors.filter(|connector| self.filters.iter().all(|filter| filter.holds(connector)));
+        let is_listed =
+            |connector: &&Arc<Connector>| self.filters.iter().all(|filter| filter.holds(connector, budget));
+        let matching = connectors.take_while(|_| budget.0.get() > 0).filter(is_listed);
         if self.order.is_empty() {
             let mut count = 0;
             let mut shown = Vec::new();
@@ -456,7 +492,7 @@ mod tests {
             order: SortKey::parse_list(order).expect("valid"),
             page: Page { limit: 100, offset: 0 },
         };
-        let (count, shown) = query.select(all.iter());
+        let (count, shown) = query.select(all.iter()).expect("cheap");
         assert_eq!(count, shown.len());
         shown.iter().map(|connector| connector.id.to_string()).collect()
     }
@@ -510,6 +546,19 @@ mod tests {
         for value in ["secret_key", "name:up", "options", "|", "name|", "name:desc:asc"] {
             assert!(SortKey::parse_list(value).is_err(), "{value}");
         }
+    }
+
+    #[test]
+    fn costly_patterns_are_given_up() {
+        let mut long = Connector::clone(&connector(1, "a", None));
+        long.settings.region = Some("a".repeat(1024));
+        let all = vec![Arc::new(long); 2000];
+        let pattern = format!("~%{}b", "a".repeat(200));
+        let filter = Filter::parse(Attribute::Region, &pattern).expect("valid");
+        let query =
+            ListQuery { filters: vec![filter], order: Vec::new(), page: Page { limit: 1, offset: 0 } };
+        assert_eq!(query.select(all.iter()).map(|(count, _)| count), Err(TooCostly));
+        assert_eq!(query.select(all.iter().take(100)).map(|(count, _)| count), Ok(0));
     }
 
     #[test]

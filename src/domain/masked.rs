@@ -57,9 +57,14 @@ impl MaskedText {
     /// This text, or the saved one where this is only the masked form of it sent back.
     pub fn or_saved(self, saved: Option<&MaskedText>) -> MaskedText {
         match saved {
-            Some(saved) if saved.masked.as_deref() == Some(self.full.expose()) => saved.clone(),
+            Some(saved) if self.is_masked_form_of(saved) => saved.clone(),
             Some(_) | None => self,
         }
+    }
+
+    /// Whether this is what is shown of the other to those who may not read it.
+    pub fn is_masked_form_of(&self, other: &MaskedText) -> bool {
+        other.masked.as_deref() == Some(self.full.expose())
     }
 }
 
@@ -83,31 +88,39 @@ fn mask_password(text: &str) -> String {
     }
 }
 
-/// Masks each item of a list separated by commas. A password with a comma in it would be cut in two,
-/// so an item takes in the items without a `=` after it up to one that brings the `@`.
+/// Masks each item of a list separated by commas. A password may hold commas, which cut it: an item that may hold one
+/// takes in what follows, as far as an `@` shows that it belongs to it. Hiding too much does no harm here.
 fn mask_options(text: &str) -> String {
     let pieces: Vec<&str> = text.split(',').collect();
     let mut masked: Vec<String> = Vec::with_capacity(pieces.len());
     let mut next = 0;
     while next < pieces.len() {
-        let is_proxy = pieces[next].split_once('=').is_some_and(|(name, _)| name.trim() == "proxy");
-        let may_hold_password = is_proxy || pieces[next].contains("://");
-        let mut last = next;
-        if may_hold_password {
-            let rest = &pieces[next + 1..];
-            let unnamed = rest.iter().take_while(|piece| !piece.contains('=')).count();
-            if let Some(at) = rest[..unnamed].iter().rposition(|piece| piece.contains('@')) {
-                last = next + 1 + at;
-            }
+        let piece = pieces[next];
+        if !may_hold_password(piece) {
+            masked.push(piece.to_owned());
+            next += 1;
+            continue;
         }
-        let item = pieces[next..=last].join(",");
-        masked.push(match item.split_once('=') {
-            Some((name, value)) if may_hold_password => format!("{name}={}", mask_password(value)),
-            Some(_) | None => item,
-        });
-        next = last + 1;
+        let rest = &pieces[next + 1..];
+        // With its own `@` the item is complete, but for pieces that are no options of their own.
+        let candidates = if piece.contains('@') {
+            rest.iter().take_while(|piece| !piece.contains('=')).count()
+        } else {
+            rest.len()
+        };
+        let taken = rest[..candidates].iter().rposition(|piece| piece.contains('@')).map_or(0, |at| at + 1);
+        let item = pieces[next..=next + taken].join(",");
+        let value_at = item.find('=').map_or(0, |at| at + 1);
+        masked.push(format!("{}{}", &item[..value_at], mask_password(&item[value_at..])));
+        next += taken + 1;
     }
     masked.join(",")
+}
+
+/// `proxy=…` in all its spellings, and anything with a URL.
+fn may_hold_password(piece: &str) -> bool {
+    let name = piece.trim_start().trim_start_matches("-o").trim_start().to_ascii_lowercase();
+    name.starts_with("proxy") || piece.contains("://")
 }
 
 #[cfg(test)]
@@ -136,6 +149,13 @@ mod tests {
         check(&MaskedText::mount_options(" proxy = http://u:p@h"), " proxy = http://u:***@h");
         check(&MaskedText::mount_options("proxy=http://u:p,w@h,x"), "proxy=http://u:***@h,x");
         check(&MaskedText::mount_options("url=https://u:p@h"), "url=https://u:***@h");
+        check(&MaskedText::mount_options("proxy=http://u:pa,ss=word@h,uid=1"), "proxy=http://u:***@h,uid=1");
+        check(&MaskedText::mount_options("proxy=http://u:a,b=c@d,e@h"), "proxy=http://u:***@h");
+        check(&MaskedText::mount_options("PROXY=u:p@h"), "PROXY=u:***@h");
+        check(&MaskedText::mount_options("-oproxy=u:p@h"), "-oproxy=u:***@h");
+        check(&MaskedText::mount_options("-o proxy=u:p@h"), "-o proxy=u:***@h");
+        check(&MaskedText::mount_options("http://u:p@h"), "http://u:***@h");
+        check(&MaskedText::mount_options("proxy:http://u:p@h"), "proxy:***@h");
         check(&MaskedText::mount_options("uid=5,mail=a:b@c"), "uid=5,mail=a:b@c");
     }
 

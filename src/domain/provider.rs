@@ -82,9 +82,18 @@ impl Provider {
         }
     }
 
+    /// Whether the well-known endpoint is named after the region, which then has to be a part of a host name.
+    pub const fn has_region_in_endpoint(self) -> bool {
+        matches!(self, Provider::AmazonAwsS3 | Provider::Wasabi)
+    }
+
     /// The public endpoint, from the vendors' lists of service endpoints. Azure's is named after the account.
     pub fn well_known_endpoint(self, region: Option<&str>, access_key: Option<&str>) -> Option<String> {
         let region = region.unwrap_or(DEFAULT_REGION);
+        if self.has_region_in_endpoint() && !is_host_label(region) {
+            return None;
+        }
+        let access_key = access_key.filter(|account| is_host_label(account));
         match self {
             Provider::AmazonAwsS3 if region.starts_with("cn-") => {
                 Some(format!("https://s3.{region}.amazonaws.com.cn"))
@@ -104,6 +113,11 @@ impl Provider {
     }
 }
 
+/// Whether a text can stand between two dots of a host name (RFC 1123). Anything else could name another host.
+pub fn is_host_label(text: &str) -> bool {
+    (1..=63).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -116,5 +130,9 @@ mod tests {
             assert_eq!(endpoint.is_some(), provider.has_well_known_endpoint());
         }
         assert_eq!(Provider::parse("text"), None);
+        for region in ["evil.example/", "x/../#", "a.b", "", "a@b", "a:1"] {
+            assert_eq!(Provider::AmazonAwsS3.well_known_endpoint(Some(region), None), None, "{region}");
+            assert_eq!(Provider::Azure.well_known_endpoint(None, Some(region)), None, "{region}");
+        }
     }
 }

@@ -218,7 +218,8 @@ pub(crate) fn scan(path: &Path, generation: u64, mut visit: impl FnMut(Entry)) -
         let frame_offset = offset;
         offset += (FRAME_HEADER_BYTES + body.len()) as u64;
         let Some((entry, batch_offset)) = decode(kind, &body) else {
-            scan.damage.get_or_insert_with(|| format!("the record at offset {frame_offset} has no known form"));
+            scan.damage
+                .get_or_insert_with(|| format!("the record at offset {frame_offset} has no known form"));
             continue;
         };
         if let Some(bad_place) = &mut open_place {
@@ -471,5 +472,28 @@ mod tests {
                 assert!(scan.is_whole() && scan.torn_bytes > 0 && commits == 4, "{position}");
             }
         }
+    }
+
+    #[test]
+    fn a_batch_that_lost_its_first_page_is_torn_and_one_before_another_is_damage() {
+        let (mut file, _) = sample();
+        let batch_offset = file.len();
+        let mut batch = Vec::new();
+        for sequence in 16..=18 {
+            let position = Position { sequence, ..Position::default() };
+            push_commit(&mut batch, 4, batch_offset as u64, &position, &[change(sequence, &[7; 100])]);
+        }
+        batch[..40].fill(0);
+        file.extend_from_slice(&batch);
+        let (scan, commits) = read(&file);
+        assert!(scan.is_whole(), "{scan:?}");
+        assert_eq!((commits, scan.end_offset, scan.torn_bytes), (5, batch_offset as u64, batch.len() as u64));
+
+        let position = Position { sequence: 19, ..Position::default() };
+        let mut next = Vec::new();
+        push_commit(&mut next, 4, file.len() as u64, &position, &[change(19, b"x")]);
+        file.extend_from_slice(&next);
+        let (scan, commits) = read(&file);
+        assert!(scan.damage.is_some() && commits == 8, "{scan:?}");
     }
 }

@@ -220,7 +220,8 @@ fn create(directory: &DataDirectory, key_path: &Path) -> Result<(), OpenError> {
     let mut state = State::default();
     state.apply(Change { key: VAULT_KEY, value: Some(encode_record(&vault).into()) });
     let header = Header { store_id, generation: 1, base: state.position(0, Timestamp::now().unix_ms()) };
-    generations::create(directory, &header, &state).map_err(|error| OpenError::io(&directory.commit_log(), &error))?;
+    generations::create(directory, &header, &state)
+        .map_err(|error| OpenError::io(&directory.commit_log(), &error))?;
     info!(path = %directory.root().display(), "made a new store");
     Ok(())
 }
@@ -344,7 +345,11 @@ fn take_up_sled(layout: &Layout, recovered: &mut Recovered) -> Option<SledTrees>
             }
         }
     });
-    filled.inspect_err(|reason| warn!(reason, "sled could not be rebuilt; nothing is lost, the log goes on alone")).ok()
+    filled
+        .inspect_err(|reason| {
+            warn!(reason, "sled could not be rebuilt; nothing is lost, the log goes on alone")
+        })
+        .ok()
 }
 
 /// Moves sled's own files out of the way, as one `sled.bad`.
@@ -410,7 +415,10 @@ fn decode_counter(index: &mut Index, kind: u64, value: &[u8]) -> Result<(), Deco
 fn follow(sled: SledTrees, batches: &Receiver<SledBatch>, directory: &Path) {
     while let Ok(batch) = batches.recv() {
         if let Err(reason) = sled.apply(&batch) {
-            error!(reason, "sled does not follow any more; nothing is lost, the next start brings it up to the log");
+            error!(
+                reason,
+                "sled does not follow any more; nothing is lost, the next start brings it up to the log"
+            );
             sled.discard();
             return;
         }

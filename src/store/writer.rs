@@ -325,7 +325,9 @@ impl Writer {
                     std::thread::sleep(SLED_PAUSE);
                 }
                 Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {
-                    error!("sled does not follow any more; nothing is lost, the next start brings it up to the log");
+                    error!(
+                        "sled does not follow any more; nothing is lost, the next start brings it up to the log"
+                    );
                     self.sled = None;
                     return;
                 }

@@ -162,6 +162,9 @@ fn saved_attributes_complete_a_test_but_never_carry_a_secret_elsewhere() {
     // Who may not show a connector cannot use it; an id that names none is ignored.
     assert_eq!(hidden.put(TEST, &json!({ "id": 1 })).expect_status(422).errors("url"), ["blank"]);
     assert_eq!(outcome(&hidden, &json!({ "id": 77, "url": url })), Err("attribute_missing".into()));
+    for id in [json!(-1), json!(1.5), json!(1e300)] {
+        assert_eq!(outcome(&seeing, &json!({ "id": id, "url": url })), Err("attribute_missing".into()));
+    }
     assert_eq!(
         seeing.put(TEST, &json!({ "id": "1", "url": url })).expect_status(422).errors("id"),
         ["invalid"]

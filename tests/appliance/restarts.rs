@@ -2,6 +2,8 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -28,10 +30,22 @@ fn fill(service: &Service) -> Value {
     contents(service)
 }
 
+/// A start that has to be refused: its exit status, and what it says.
+#[track_caller]
 fn refused_start(directory: &Path) -> (i32, String) {
     let data = directory.join("data").display().to_string();
-    let output =
-        command(&["serve", "--listen", "127.0.0.1:0", "--data-dir", &data]).output().expect("it runs");
+    let arguments = ["serve", "--listen", "127.0.0.1:0", "--data-dir", &data];
+    let mut child =
+        command(&arguments).stderr(Stdio::piped()).stdout(Stdio::null()).spawn().expect("it runs");
+    let started = Instant::now();
+    while child.try_wait().expect("waited").is_none() {
+        if started.elapsed() > Duration::from_secs(20) {
+            let _ = child.kill();
+            panic!("the start was not refused");
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let output = child.wait_with_output().expect("waited");
     (output.status.code().expect("an exit status"), String::from_utf8_lossy(&output.stderr).into_owned())
 }
 
@@ -97,39 +111,77 @@ fn a_torn_last_record_is_cut_and_kept_aside() {
     assert_eq!(contents(&service), expected);
     let said = service.log();
     assert!(said.contains("is cut") && said.contains(&whole.len().to_string()), "{said}");
-    let aside = directory.path().join(format!("data/0000000000000001.log.cut-at-{}", whole.len()));
+    let aside = directory.path().join(format!("data/set-aside/0000000000000001.log.cut-at-{}", whole.len()));
     assert_eq!(fs::read(aside).expect("kept").len(), 99);
     service.stop();
 }
 
 #[test]
-fn damage_and_missing_parts_are_refused_with_the_place() {
+fn a_damaged_or_lost_log_is_written_anew_from_sled() {
+    let directory = TestDirectory::new();
+    let service = Service::start(directory.path());
+    let expected = fill(&service);
+    service.stop();
+    let logs = directory.path().join("data/sled/commit-log");
+    let newest = || {
+        let names = fs::read_dir(&logs).expect("a directory").map(|entry| entry.expect("an entry").path());
+        names.filter(|path| path.extension().is_some_and(|extension| extension == "log")).max()
+    };
+    let flip = |path: &Path| {
+        let mut bytes = fs::read(path).expect("read");
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        fs::write(path, bytes).expect("written");
+    };
+    let truncate = |path: &Path| {
+        let bytes = fs::read(path).expect("read");
+        fs::write(path, &bytes[..bytes.len() / 2]).expect("written");
+    };
+    let remove = |path: &Path| fs::remove_file(path).expect("removed");
+    let damage: [&dyn Fn(&Path); 3] = [&flip, &truncate, &remove];
+    for (round, damage) in damage.iter().enumerate() {
+        let path = newest().expect("a log");
+        damage(&path);
+        let service = Service::start(directory.path());
+        assert_eq!(contents(&service), expected, "round {round}");
+        service.stop();
+        assert_ne!(newest().as_ref(), Some(&path).filter(|_| round < 2), "a new generation was written");
+    }
+    assert!(directory.path().join("data/set-aside/0000000000000001.log").exists());
+}
+
+#[test]
+fn damage_of_both_halves_and_foreign_keys_are_refused_with_the_place() {
     let directory = TestDirectory::new();
     let service = Service::start(directory.path());
     let expected = fill(&service);
     service.stop();
     let data = directory.path().join("data");
     let log = data.join("sled/commit-log/0000000000000001.log");
-    let whole = fs::read(&log).expect("read");
+    let (whole, database) = (fs::read(&log).expect("read"), fs::read(data.join("sled/db")).expect("read"));
 
     let mut flipped = whole.clone();
     flipped[whole.len() / 2] ^= 1;
     fs::write(&log, &flipped).expect("written");
-    let (status, said) = refused_start(directory.path());
-    assert!(
-        status == 3 && said.contains(&log.display().to_string()) && said.contains("offset"),
-        "{status} {said}"
-    );
+    let mut bad = database.clone();
+    bad.iter_mut().skip(64).step_by(61).for_each(|byte| *byte ^= 0x20);
+    fs::write(data.join("sled/db"), &bad).expect("written");
+    for _ in 0..2 {
+        let (status, said) = refused_start(directory.path());
+        assert!(status == 3 && said.contains(&log.display().to_string()), "{status} {said}");
+        assert!(
+            said.contains("offset") && said.contains("can be proved") && said.contains("connectord salvage"),
+            "{said}"
+        );
+    }
     assert_eq!(fs::read(&log).expect("read"), flipped, "a refused start changes nothing");
-
-    fs::write(&log, &whole[..whole.len() / 2]).expect("written");
-    assert_eq!(refused_start(directory.path()).0, 3);
-    fs::remove_file(&log).expect("removed");
-    let (status, said) = refused_start(directory.path());
-    assert!(status == 3 && said.contains("files are missing"), "{status} {said}");
+    assert!(!data.join("set-aside").exists());
 
     let mut newer = whole.clone();
     newer[8] = 200;
+    let header_bytes = 8 + 4 + 4 + 16 + 8 + 56;
+    let checksum = crc32c::crc32c(&newer[..header_bytes]);
+    newer[header_bytes..header_bytes + 4].copy_from_slice(&checksum.to_le_bytes());
     fs::write(&log, &newer).expect("written");
     let (status, said) = refused_start(directory.path());
     assert!(status == 2 && said.contains("newer connectord"), "{status} {said}");
@@ -152,6 +204,28 @@ fn damage_and_missing_parts_are_refused_with_the_place() {
     fs::write(&key, key_text).expect("written");
     let service = Service::start(directory.path());
     assert_eq!(contents(&service), expected);
+    service.stop();
+}
+
+#[test]
+fn a_usual_start_takes_sled_as_it_is() {
+    let directory = TestDirectory::new();
+    let service = Service::start(directory.path());
+    fill(&service);
+    service.stop();
+    for _ in 0..2 {
+        let service = Service::start(directory.path());
+        service
+            .admin()
+            .post(CONNECTORS, &json!({ "name": format!("n{}", service.id()), "url": "h" }))
+            .expect_status(201);
+        service.kill();
+    }
+    let service = Service::start(directory.path());
+    for word in ["rebuilt", "set aside", "WARN store", "does not follow"] {
+        assert!(!service.log().contains(word), "{}", service.log());
+    }
+    assert!(!directory.path().join("data/set-aside").exists());
     service.stop();
 }
 
