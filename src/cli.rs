@@ -5,6 +5,7 @@
 
 mod check_config;
 mod first_start;
+mod rescue;
 mod serve;
 mod users;
 
@@ -14,7 +15,9 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::config::{self, Config, FlagValue, Settings};
+use tracing::Level;
+
+use crate::config::{self, Config, FlagValue, LogConfig, Settings};
 use crate::store::{DataDirectory, Layout, OpenError, OpenErrorKind, Store};
 
 const EXAMPLE: &str = "\
@@ -43,6 +46,28 @@ enum Command {
         /// Print a configuration file with every key and its default instead.
         #[arg(long)]
         defaults: bool,
+    },
+    /// Says whether a backup or data directory is complete, and up to which commit; only reads it.
+    Verify {
+        /// A copy of the folder sled, or a data directory
+        dir: PathBuf,
+        /// Where a copy of it may be made for looking into [default: the directory for temporary files]
+        #[arg(long, value_name = "DIR")]
+        scratch: Option<PathBuf>,
+    },
+    /// Copies a running service's data into a new directory, and proves the copy.
+    Backup {
+        #[command(flatten)]
+        settings: SettingsArguments,
+        /// The new directory
+        dir: PathBuf,
+    },
+    /// Brings what can be read of damaged data into a new data directory, and lists what is missing.
+    Salvage {
+        /// The damaged data directory, or a copy of its folder sled
+        dir: PathBuf,
+        /// The new data directory
+        out: PathBuf,
     },
     /// Adds, changes, removes or lists users, while the service is stopped.
     User {
@@ -105,6 +130,9 @@ enum UserCommand {
     List,
 }
 
+/// The log of commands that read no configuration.
+const LOG: LogConfig = LogConfig { level: Level::ERROR, is_json: false };
+
 /// Why a command ends without having done its work.
 #[derive(Debug)]
 struct Failure {
@@ -149,6 +177,11 @@ pub fn run() -> ExitCode {
         Command::CheckConfig { defaults: true, .. } => check_config::print_defaults(),
         Command::CheckConfig { settings, .. } => load(&settings, [])
             .and_then(|in_force| check_config::run(settings.config_file().as_deref(), &in_force)),
+        Command::Verify { dir, scratch } => rescue::verify(LOG, &dir, scratch.as_deref()),
+        Command::Backup { settings, dir } => {
+            load(&settings, []).and_then(|settings| rescue::backup(&settings.into_config(), &dir))
+        }
+        Command::Salvage { dir, out } => rescue::salvage(LOG, &dir, &out),
         Command::User { settings, command } => {
             load(&settings, []).and_then(|settings| users::run(&settings.into_config(), command))
         }

@@ -5,12 +5,14 @@
 
 mod commit_log;
 mod directory;
+mod file_system;
 mod generations;
 mod index;
 mod opening;
 mod reached;
 mod records;
 mod recovery;
+pub mod rescue;
 mod sealing;
 mod sled_trees;
 mod state;

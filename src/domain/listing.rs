@@ -552,7 +552,8 @@ mod tests {
     fn costly_patterns_are_given_up() {
         let mut long = Connector::clone(&connector(1, "a", None));
         long.settings.region = Some("a".repeat(1024));
-        let all = vec![Arc::new(long); 2000];
+        let long = Arc::new(long);
+        let all: Vec<Arc<Connector>> = std::iter::repeat_n(long, 2000).collect();
         let pattern = format!("~%{}b", "a".repeat(200));
         let filter = Filter::parse(Attribute::Region, &pattern).expect("valid");
         let query =

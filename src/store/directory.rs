@@ -206,6 +206,19 @@ pub fn move_aside(from: &Path, to: &Path) -> io::Result<()> {
     sync_parent(from)
 }
 
+/// Syncs every file and directory below a path, and the path itself.
+///
+/// # Errors
+/// What the file system says.
+pub fn sync_tree(path: &Path) -> io::Result<()> {
+    if path.is_dir() {
+        for entry in fs::read_dir(path)? {
+            sync_tree(&entry?.path())?;
+        }
+    }
+    File::open(path)?.sync_all()
+}
+
 /// Syncs the directories from the log up to the one that holds the data directory: a crash may have come between
 /// making a name and syncing it.
 ///

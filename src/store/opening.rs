@@ -20,6 +20,7 @@ use crate::domain::user::User;
 use crate::random::random_bytes;
 use crate::store::commit_log::{self, Header};
 use crate::store::directory::{self, DataDirectory, DirectoryError, Layout};
+use crate::store::file_system;
 use crate::store::generations::{self, GenerationFile, LogEnd};
 use crate::store::index::Index;
 use crate::store::reached::{self, ReachedMark};
@@ -27,13 +28,13 @@ use crate::store::records::{DecodeError, Record, decode_record, encode_record};
 use crate::store::recovery::{self, LogState, Recovered, RecoveryError, SledState};
 use crate::store::sealing::{Sealer, SymmetricKey, UnlockError, Vault};
 use crate::store::sled_trees::{SledBatch, SledTrees};
-use crate::store::state::{Change, Key, Kind, State};
+use crate::store::state::{Change, Key, Kind, Position, State};
 use crate::store::writer::Writer;
 use crate::store::{QUEUE_CAPACITY, Store, StoreOptions};
 
 /// Commits that sled may be behind the log before the writer waits for it.
 const SLED_QUEUE_CAPACITY: usize = 16;
-const VAULT_KEY: Key = Key::new(Kind::Vault, 1);
+pub(super) const VAULT_KEY: Key = Key::new(Kind::Vault, 1);
 
 /// Why a store did not open, in words for its owner.
 #[derive(Debug)]
@@ -66,11 +67,10 @@ impl OpenError {
     }
 
     pub(super) fn io(path: &Path, error: &io::Error) -> Self {
-        let advice = match error.kind() {
-            io::ErrorKind::PermissionDenied => {
-                "; everything in the data directory has to belong to the user that the service runs as (chown -R USER DIR)"
-            }
-            _ => "",
+        let advice = if error.kind() == io::ErrorKind::PermissionDenied {
+            "; everything in the data directory has to belong to the user that the service runs as (chown -R USER DIR)"
+        } else {
+            ""
         };
         Self { kind: OpenErrorKind::Io, message: format!("{}: {error}{advice}", path.display()) }
     }
@@ -130,6 +130,13 @@ pub(super) fn open(
     let log_directory = directory.commit_log();
     let log_error = |error: io::Error| OpenError::io(&log_directory, &error);
     directory::create_private_directory(&log_directory).map_err(log_error)?;
+    if let Some(name) = file_system::network_file_system(directory.root()) {
+        warn!(
+            path = %directory.root().display(),
+            "the data is on a network file system ({name}): after a failure of the network or the server, a sync or a lock may \
+             not have been what it said. Put the data on a disk of this machine"
+        );
+    }
     let key_path = secret_key_file.unwrap_or_else(|| directory.default_secret_key_file());
     let is_new = generations::list(&log_directory).map_err(log_error)?.is_empty()
         && !directory.holds_sled_files().map_err(log_error)?;
@@ -190,6 +197,19 @@ pub(super) fn open(
         threads.push(spawn("store-sled", Box::new(move || follow(sled, &batches, &layout.sled())))?);
     }
     Ok(Store { published, requests: requests_sender, threads: Mutex::new(threads), directory })
+}
+
+/// Makes both halves of a copy whole: nobody uses it, and its key is not needed.
+pub(super) fn mend(layout: &Layout) -> Result<(State, Position), OpenError> {
+    let mut recovered = recovery::recover(layout)?;
+    take_up_log(layout, &recovered)?;
+    let Some(sled) = take_up_sled(layout, &mut recovered) else {
+        return Err(OpenError::damaged("sled could not be made whole".to_owned()));
+    };
+    sled.close(&layout.sled()).map_err(OpenError::damaged)?;
+    reached::set_inside(layout, recovered.position.sequence)
+        .map_err(|error| OpenError::io(layout.root(), &error))?;
+    Ok((recovered.state, recovered.position))
 }
 
 /// Makes a new store: the key file first, then the log with the vault in it. From then on the store exists.

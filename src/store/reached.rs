@@ -52,7 +52,7 @@ impl ReachedMark {
 
 /// The furthest that the marks prove, of this store.
 pub(crate) fn find(layout: &Layout, store_id: [u8; 16]) -> io::Result<Option<Evidence>> {
-    let beside = read_beside(layout, store_id);
+    let beside = read_beside(layout, Some(store_id));
     let inside = names(layout)?.into_iter().max_by_key(|evidence| evidence.sequence);
     Ok([beside, inside].into_iter().flatten().max_by_key(|evidence| evidence.sequence))
 }
@@ -67,12 +67,20 @@ pub(crate) fn set_inside(layout: &Layout, sequence: u64) -> io::Result<()> {
     Ok(())
 }
 
-fn read_beside(layout: &Layout, store_id: [u8; 16]) -> Option<Evidence> {
+/// The furthest that the marks prove, of whatever store is there.
+pub(crate) fn find_any(layout: &Layout) -> io::Result<Option<Evidence>> {
+    let beside = read_beside(layout, None);
+    let inside = names(layout)?.into_iter().max_by_key(|evidence| evidence.sequence);
+    Ok([beside, inside].into_iter().flatten().max_by_key(|evidence| evidence.sequence))
+}
+
+fn read_beside(layout: &Layout, store_id: Option<[u8; 16]>) -> Option<Evidence> {
     let path = layout.reached();
     let text = fs::read_to_string(&path).ok()?;
     let inode = fs::metadata(&path).ok()?.ino();
     let mut parts = text.split_whitespace();
-    let is_ours = parts.next()? == hex::encode(store_id);
+    let owner = parts.next()?;
+    let is_ours = store_id.is_none_or(|store_id| owner == hex::encode(store_id));
     let sequence = parts.next()?.parse().ok()?;
     let is_in_place = parts.next()?.parse() == Ok(inode);
     (is_ours && is_in_place).then_some(Evidence { sequence, path })

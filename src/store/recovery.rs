@@ -72,6 +72,8 @@ pub(crate) struct Gathered {
     pub(crate) store_id: Option<([u8; 16], PathBuf)>,
     /// Whole states, each right in itself, with the file or directory that they come from.
     pub(crate) states: Vec<(State, Position, PathBuf)>,
+    /// Parts of states whose rest is damaged, with the base that they belong to where that is known.
+    pub(crate) partial_states: Vec<(State, Position)>,
     /// Single commits by sequence.
     pub(crate) commits: BTreeMap<u64, (Position, Vec<Change>, PathBuf)>,
     pub(crate) damaged: Vec<(PathBuf, String)>,
@@ -285,8 +287,9 @@ fn gather_file(gathered: &mut Gathered, file: &GenerationFile) -> Result<(), Rec
     if let (Some(reason), Ok(_)) = (&scan.damage, &scan.header) {
         gathered.damaged.push((file.path.clone(), reason.clone()));
     }
-    if let Some(base) = base.filter(|base| state.is_at(base)) {
-        gathered.states.push((state, base, file.path.clone()));
+    match base.or_else(|| scan.header.as_ref().ok().map(|header| header.base)) {
+        Some(base) if state.is_at(&base) => gathered.states.push((state, base, file.path.clone())),
+        base => gathered.partial_states.push((state, base.unwrap_or_default())),
     }
     for (position, changes) in commits {
         match gathered.commits.get(&position.sequence) {
@@ -330,6 +333,11 @@ impl Gathered {
         let commits = self.commits.iter().map(|(sequence, (_, _, path))| (*sequence, Some(path.as_path())));
         let marks = self.evidence.iter().map(|evidence| (evidence.sequence, Some(evidence.path.as_path())));
         states.chain(commits).chain(marks).max_by_key(|(sequence, _)| *sequence).unwrap_or((0, None))
+    }
+
+    /// Where no state is whole: the part with the most in it.
+    pub(crate) fn most_of_a_state(&mut self) -> Option<(State, Position)> {
+        std::mem::take(&mut self.partial_states).into_iter().max_by_key(|(state, _)| state.live_bytes())
     }
 
     /// Brings the state that gets furthest as far as it gets, every digest being right.

@@ -125,3 +125,43 @@ fn scopes_that_do_not_exist_are_refused() {
     assert_eq!(service.admin().get(KEYS).json()["count"], 0);
     service.stop();
 }
+
+#[test]
+fn a_key_that_is_revoked_while_its_body_arrives_changes_nothing() {
+    use std::io::{Read, Write};
+    let directory = TestDirectory::new();
+    let service = Service::start(directory.path());
+    let key = service.make_key(&["*/*"]);
+    let body = json!({ "name": "late" }).to_string();
+    for (target, body) in
+        [(KEYS, body), ("/api/v2/cloud_connectors", json!({ "name": "late", "url": "h" }).to_string())]
+    {
+        let mut stream = std::net::TcpStream::connect(service.address()).expect("connected");
+        let head = format!(
+            "POST {target} HTTP/1.1\r\nHost: h\r\nConnection: close\r\nAuthorization: {key}\r\nExpect: 100-continue\r\n\
+             Content-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        );
+        stream.write_all(head.as_bytes()).expect("written");
+        // The service asks for the body once the key was let in.
+        let mut go_on = [0; 25];
+        stream.read_exact(&mut go_on).expect("read");
+        assert_eq!(&go_on, b"HTTP/1.1 100 Continue\r\n\r\n");
+        if target == KEYS {
+            service.admin().put(&format!("{KEYS}/1"), &json!({ "api_key_scopes": [] })).expect_status(200);
+        } else {
+            service.admin().delete(&format!("{KEYS}/1")).expect_status(204);
+        }
+        stream.write_all(body.as_bytes()).expect("written");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("read");
+        let expected = if target == KEYS { "HTTP/1.1 403" } else { "HTTP/1.1 401" };
+        assert!(answer.starts_with(expected), "{answer}");
+        if target == KEYS {
+            let scopes = json!({ "api_key_scopes": scopes(&[("*", "*")]) });
+            service.admin().put(&format!("{KEYS}/1"), &scopes).expect_status(200);
+        }
+    }
+    assert_eq!(service.admin().get("/api/v2/cloud_connectors").json()["count"], 0);
+    service.stop();
+}

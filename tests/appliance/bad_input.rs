@@ -82,6 +82,32 @@ fn large_bodies_are_refused_without_being_kept() {
 }
 
 #[test]
+fn a_client_that_sends_everything_first_or_closes_its_side_sees_the_answer() {
+    use std::io::{Read, Write};
+    let directory = TestDirectory::new();
+    let service = Service::start(directory.path());
+    let head = format!(
+        "POST {CONNECTORS} HTTP/1.1\r\nHost: h\r\nConnection: close\r\nAuthorization: {}\r\n\
+         Content-Type: application/json\r\nContent-Length: 10485760\r\n\r\n",
+        basic("admin", PASSWORD)
+    );
+    let mut stream = std::net::TcpStream::connect(service.address()).expect("connected");
+    stream.write_all(head.as_bytes()).expect("written");
+    stream.write_all(&vec![b'x'; 10 * 1024 * 1024]).expect("all of it is taken");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("read");
+    assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
+
+    let mut stream = std::net::TcpStream::connect(service.address()).expect("connected");
+    stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n").expect("written");
+    stream.shutdown(std::net::Shutdown::Write).expect("half closed");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("read");
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    nothing_stored_nothing_leaked(service);
+}
+
+#[test]
 fn queries() {
     let directory = TestDirectory::new();
     let service = Service::start(directory.path());

@@ -291,3 +291,45 @@ fn who_may_not_read_a_secret_cannot_see_it_or_send_it_elsewhere() {
     assert!(!created.text().contains("hunter3"));
     service.stop();
 }
+
+#[test]
+fn a_region_never_names_another_host() {
+    let directory = TestDirectory::new();
+    let service = Service::start(directory.path());
+    let admin = service.admin();
+    for region in ["evil.example.com/", "x/../#", "a.b", "a@b"] {
+        let body = json!({ "name": "a", "provider": "amazon_aws_s3", "region": region });
+        assert_eq!(
+            admin.post(CONNECTORS, &body).expect_status(422).errors("region"),
+            ["invalid"],
+            "{region}"
+        );
+    }
+    // With a url of its own the region is only signed.
+    let body = json!({ "name": "a", "provider": "wasabi", "region": "a.b", "url": "h", "secret_key": "s" });
+    admin.post(CONNECTORS, &body).expect_status(201);
+    assert_eq!(
+        admin.put(&format!("{CONNECTORS}/a"), &json!({ "url": null })).expect_status(422).errors("region"),
+        ["invalid"]
+    );
+    service.stop();
+}
+
+#[test]
+fn a_hidden_password_cannot_be_guessed_by_sending_it() {
+    let directory = TestDirectory::new();
+    let service = Service::start(directory.path());
+    let body = json!({ "name": "a", "url": "h", "url_proxy": "http://u:hunter2@h:1", "secret_key": "s" });
+    service.admin().post(CONNECTORS, &body).expect_status(201);
+    let blind = service.with_key(&service.make_key(&["cloud_connectors/*"]));
+    for guess in ["http://u:wrong@h:1", "http://u:hunter2@h:1"] {
+        let refused =
+            blind.put(&format!("{CONNECTORS}/a"), &json!({ "url_proxy": guess })).expect_status(422);
+        assert_eq!(refused.errors("secret_key"), ["blank"], "{guess}");
+        let refused = blind
+            .put(&format!("{CONNECTORS}/-/test"), &json!({ "id": 1, "url_proxy": guess }))
+            .expect_status(422);
+        assert_eq!(refused.errors("secret_key"), ["blank"], "{guess}");
+    }
+    service.stop();
+}

@@ -15,5 +15,6 @@ mod jobs;
 mod layering;
 mod load;
 mod openapi;
+mod rescue;
 mod restarts;
 mod secrets;

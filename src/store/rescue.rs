@@ -1,0 +1,233 @@
+//! Looking at a copy, making one, and bringing what is left of a damaged store into a new one. None of it needs the key.
+
+use std::fs;
+use std::io;
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+
+use crate::domain::timestamp::Timestamp;
+use crate::store::commit_log::Header;
+use crate::store::directory::{self, Layout};
+use crate::store::generations;
+use crate::store::opening::{self, OpenError, VAULT_KEY};
+use crate::store::reached;
+use crate::store::recovery;
+use crate::store::sled_trees::SledTrees;
+use crate::store::state::{Kind, Position, State};
+
+/// Times that a copy of a running service is tried.
+const COPY_ATTEMPTS: u32 = 3;
+
+/// What a store holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Inventory {
+    /// The last commit.
+    pub commit: u64,
+    /// When it was made.
+    pub time: Timestamp,
+    /// How many connectors there are.
+    pub connectors: usize,
+    /// How many API keys.
+    pub api_keys: usize,
+    /// How many users.
+    pub users: usize,
+    /// How many test jobs.
+    pub jobs: usize,
+}
+
+/// What could be brought into a new store.
+#[derive(Debug)]
+pub struct Salvaged {
+    /// What the new store holds.
+    pub inventory: Inventory,
+    /// Commits that are lost.
+    pub missing: Vec<RangeInclusive<u64>>,
+    /// A sentence for each damaged part.
+    pub damage: Vec<String>,
+    /// Whether the wrapped key is among what is left: without it no secret can be opened.
+    pub has_vault: bool,
+}
+
+impl Inventory {
+    fn of(state: &State, position: &Position) -> Self {
+        let count = |kind: Kind| state.iter().filter(|(key, _)| key.kind == kind).count();
+        Self {
+            commit: position.sequence,
+            time: Timestamp::from_unix_ms(position.time_ms),
+            connectors: count(Kind::Connector),
+            api_keys: count(Kind::ApiKey),
+            users: count(Kind::User),
+            jobs: count(Kind::Job),
+        }
+    }
+}
+
+/// A directory that goes when it is dropped.
+struct Scratch(Layout);
+
+impl Scratch {
+    fn create(parent: &Path) -> Result<Self, OpenError> {
+        let root = parent.join(format!(".connectord-{}", std::process::id()));
+        directory::create_private_directory(&root).map_err(|error| OpenError::io(&root, &error))?;
+        Ok(Self(Layout::new(&root)))
+    }
+
+    /// Takes a copy of a `sled` folder in, in place of an earlier one.
+    fn take_in(&self, source: &Path) -> Result<(), OpenError> {
+        let target = self.0.sled();
+        let fresh = if target.exists() { fs::remove_dir_all(&target) } else { Ok(()) };
+        fresh.and_then(|()| copy(source, &target)).map_err(|error| OpenError::io(source, &error))
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // A leftover is only untidy: its name begins with a dot and says whose it is.
+        let _ = fs::remove_dir_all(self.0.root());
+    }
+}
+
+/// The `sled` folder of a backup or a data directory.
+///
+/// # Errors
+/// The directory holds neither.
+pub fn find_sled_folder(path: &Path) -> Result<PathBuf, OpenError> {
+    let candidates = [path.to_owned(), path.join("sled")];
+    let found = candidates.into_iter().find(|candidate| candidate.join("commit-log").is_dir());
+    found.ok_or_else(|| {
+        OpenError::refused(format!(
+            "{} is no backup and no data directory: it has no commit-log folder",
+            path.display()
+        ))
+    })
+}
+
+/// Proves a copy, on a copy of it; the original is only read.
+///
+/// # Errors
+/// What is damaged or missing.
+pub fn verify(path: &Path, scratch: &Path) -> Result<Inventory, OpenError> {
+    let source = find_sled_folder(path)?;
+    let scratch = Scratch::create(scratch)?;
+    scratch.take_in(&source)?;
+    let recovered = recovery::recover(&scratch.0).map_err(|error| {
+        let mut error = OpenError::from(error);
+        error.message =
+            error.message.replace(&scratch.0.sled().display().to_string(), &source.display().to_string());
+        error
+    })?;
+    Ok(Inventory::of(&recovered.state, &recovered.position))
+}
+
+/// Copies a running service's data to a new directory, mends both halves of the copy, and proves it.
+///
+/// # Errors
+/// The destination exists, or no copy could be proved to hold everything that was acknowledged before it began.
+pub fn backup(source: &Layout, destination: &Path) -> Result<Inventory, OpenError> {
+    if destination.exists() {
+        return Err(OpenError::refused(format!("{} exists; name a new directory", destination.display())));
+    }
+    let source_sled = find_sled_folder(source.root())?;
+    let parent =
+        destination.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let scratch = Scratch::create(parent)?;
+    let mut last_error = None;
+    for _ in 0..COPY_ATTEMPTS {
+        let marks = reached::find_any(source).map_err(|error| OpenError::io(source.root(), &error))?;
+        let needed = marks.map_or(0, |evidence| evidence.sequence);
+        scratch.take_in(&source_sled)?;
+        match opening::mend(&scratch.0) {
+            Ok((state, position)) if position.sequence >= needed => {
+                let moved = directory::sync_tree(&scratch.0.sled())
+                    .and_then(|()| fs::rename(scratch.0.sled(), destination))
+                    .and_then(|()| directory::sync_parent(destination));
+                moved.map_err(|error| OpenError::io(destination, &error))?;
+                return Ok(Inventory::of(&state, &position));
+            }
+            Ok((_, position)) => {
+                let message =
+                    format!("the copy ends with commit {}, but {needed} had been made", position.sequence);
+                last_error = Some(OpenError::damaged(message));
+            }
+            Err(error) => last_error = Some(error),
+        }
+    }
+    Err(last_error.unwrap_or_else(|| OpenError::damaged("no copy was made".to_owned())))
+}
+
+/// Brings what can be read of a damaged store into a new data directory.
+///
+/// # Errors
+/// The destination exists, or nothing at all can be read.
+pub fn salvage(path: &Path, destination: &Path) -> Result<Salvaged, OpenError> {
+    if destination.exists() {
+        return Err(OpenError::refused(format!("{} exists; name a new directory", destination.display())));
+    }
+    let source = find_sled_folder(path)?;
+    let parent =
+        destination.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let scratch = Scratch::create(parent)?;
+    scratch.take_in(&source)?;
+    let (mut gathered, sled) = recovery::gather(&scratch.0)?;
+    if let Some(sled) = sled {
+        sled.discard();
+    }
+    let (last, _) = gathered.last();
+    let damage = gathered.damage_sentences();
+    let Some((store_id, _)) = gathered.store_id else {
+        return Err(OpenError::damaged(format!("nothing of {} can be read", source.display())));
+    };
+    let (mut state, mut position) = match gathered.furthest() {
+        Some((state, position, _)) => (state, position),
+        None => gathered.most_of_a_state().unwrap_or_default(),
+    };
+    let mut missing = Vec::new();
+    let first_later = position.sequence + 1;
+    for (sequence, (commit, changes, _)) in gathered.commits.range(first_later..) {
+        if *sequence > position.sequence + 1 {
+            missing.push(position.sequence + 1..=*sequence - 1);
+        }
+        changes.iter().cloned().for_each(|change| drop(state.apply(change)));
+        position = *commit;
+    }
+    if last > position.sequence {
+        missing.push(position.sequence + 1..=last);
+    }
+    let position = state.position(last.max(position.sequence), position.time_ms);
+    let target = Layout::new(destination);
+    let header = Header { store_id, generation: 1, base: position };
+    let written = directory::create_private_directory(&target.commit_log())
+        .and_then(|()| generations::create(&target, &header, &state))
+        .and_then(|_| directory::sync_names(&target));
+    written.map_err(|error| OpenError::io(destination, &error))?;
+    let filled = SledTrees::open(&target.sled()).and_then(|mut sled| {
+        sled.bind(store_id);
+        sled.fill(&state, &position)?;
+        sled.close(&target.sled())
+    });
+    filled.map_err(OpenError::damaged)?;
+    let scratch_path = scratch.0.sled().display().to_string();
+    let damage =
+        damage.iter().map(|part| part.replace(&scratch_path, &source.display().to_string())).collect();
+    let has_vault = state.get(VAULT_KEY).is_some();
+    Ok(Salvaged { inventory: Inventory::of(&state, &position), missing, damage, has_vault })
+}
+
+/// Copies a directory of a running service: a file that vanishes meanwhile was one of sled's own, and is left out.
+fn copy(source: &Path, target: &Path) -> io::Result<()> {
+    directory::create_private_directory(target)?;
+    for entry in fs::read_dir(source)? {
+        let entry = entry?;
+        let (from, to) = (entry.path(), target.join(entry.file_name()));
+        let copied = match entry.file_type()? {
+            kind if kind.is_dir() => copy(&from, &to),
+            kind if kind.is_file() => fs::copy(&from, &to).map(|_| ()),
+            _ => Ok(()),
+        };
+        match copied {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            other => other?,
+        }
+    }
+    Ok(())
+}
