@@ -23,6 +23,7 @@
 
 mod api;
 mod app;
+pub mod benchmark;
 pub mod cli;
 mod cloud;
 mod config;

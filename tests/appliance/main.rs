@@ -10,6 +10,7 @@ mod authorization_matrix;
 mod bad_input;
 mod command_line;
 mod connectors;
+mod durability;
 mod harness;
 mod jobs;
 mod layering;
