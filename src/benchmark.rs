@@ -18,9 +18,12 @@ impl DurableStore {
     /// # Errors
     /// As the program's own opening.
     pub fn open(directory: &Path) -> Result<Self, String> {
-        let directory = DataDirectory::lock(directory).map_err(OpenError::from).map_err(|error| error.message)?;
+        let directory =
+            DataDirectory::lock(directory).map_err(OpenError::from).map_err(|error| error.message)?;
         let options = StoreOptions { log_growth_bytes: 8 * 1024 * 1024 };
-        Store::open(directory, None, options).map(|store| Self(Arc::new(store))).map_err(|error| error.message)
+        Store::open(directory, None, options)
+            .map(|store| Self(Arc::new(store)))
+            .map_err(|error| error.message)
     }
 
     /// Creates a connector; it is on disk when this returns.

@@ -1,16 +1,74 @@
 //! Which connectors a list shows: filters, order and pages, as the API's query parameters say it.
 
-use std::cell::Cell;
+mod filter;
+mod pattern;
+
 use std::cmp::Ordering;
 use std::sync::Arc;
 
 use crate::domain::connector::Connector;
 use crate::domain::violation::{Reason, Violation, echo};
+pub use filter::Filter;
+use pattern::Budget;
+pub use pattern::TooCostly;
 
-/// Longest pattern of a `~` filter, in characters: matching costs pattern times text.
-pub const PATTERN_MAX_CHARACTERS: usize = 255;
 /// Most filters in one request.
 pub const FILTERS_MAX: usize = 32;
+
+/// Everything that a list request asks for.
+#[derive(Debug, Clone)]
+pub struct ListQuery {
+    /// All of them have to hold.
+    pub filters: Vec<Filter>,
+    /// Most significant first; ties are in id order.
+    pub order: Vec<SortKey>,
+    /// The slice to show.
+    pub page: Page,
+}
+
+impl ListQuery {
+    /// Picks from connectors in id order. Returns how many match, and the page of them.
+    ///
+    /// # Errors
+    /// The patterns would take too many steps.
+    pub fn select<'a>(
+        &self,
+        connectors: impl Iterator<Item = &'a Arc<Connector>>,
+    ) -> Result<(usize, Vec<Arc<Connector>>), TooCostly> {
+        let budget = Budget::new();
+        let selected = self.select_within(connectors, &budget);
+        if budget.is_spent() { Err(TooCostly) } else { Ok(selected) }
+    }
+
+    fn select_within<'a>(
+        &self,
+        connectors: impl Iterator<Item = &'a Arc<Connector>>,
+        budget: &Budget,
+    ) -> (usize, Vec<Arc<Connector>>) {
+        let is_listed =
+            |connector: &&Arc<Connector>| self.filters.iter().all(|filter| filter.holds(connector, budget));
+        let matching = connectors.take_while(|_| !budget.is_spent()).filter(is_listed);
+        if self.order.is_empty() {
+            let mut count = 0;
+            let mut shown = Vec::new();
+            for connector in matching {
+                if count >= self.page.offset && shown.len() < self.page.limit {
+                    shown.push(Arc::clone(connector));
+                }
+                count += 1;
+            }
+            return (count, shown);
+        }
+        let mut ordered: Vec<&Arc<Connector>> = matching.collect();
+        // Stable, and the input is in id order: ties stay in id order.
+        ordered.sort_by(|left, right| {
+            let orderings = self.order.iter().map(|key| key.compare(left, right));
+            orderings.fold(Ordering::Equal, Ordering::then)
+        });
+        let shown = ordered.iter().skip(self.page.offset).take(self.page.limit);
+        (ordered.len(), shown.map(|connector| Arc::clone(connector)).collect())
+    }
+}
 
 /// An attribute that lists can filter and order by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -183,277 +241,6 @@ impl SortKey {
             | Attribute::AccessKey => self.attribute.text(left).cmp(&self.attribute.text(right)),
         };
         if self.is_descending { ordering.reverse() } else { ordering }
-    }
-}
-
-/// One condition on one attribute.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Filter {
-    attribute: Attribute,
-    condition: Condition,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Condition {
-    Unset,
-    Set,
-    Text(Comparison, String),
-    Number(Comparison, i128),
-    TextIn(Vec<String>),
-    TextNotIn(Vec<String>),
-    NumberIn(Vec<i128>),
-    NumberNotIn(Vec<i128>),
-    Like(Vec<Wildcard>),
-    NotLike(Vec<Wildcard>),
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Comparison {
-    Equal,
-    Differ,
-    Greater,
-    GreaterOrEqual,
-    Less,
-    LessOrEqual,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Operator {
-    Compare(Comparison),
-    In,
-    NotIn,
-    Like,
-    NotLike,
-}
-
-/// Longest first: `>=5` is never `>` and then `=5`.
-const OPERATORS: [(&str, Operator); 10] = [
-    ("!><", Operator::NotIn),
-    ("!=", Operator::Compare(Comparison::Differ)),
-    ("!~", Operator::NotLike),
-    ("><", Operator::In),
-    (">=", Operator::Compare(Comparison::GreaterOrEqual)),
-    ("<=", Operator::Compare(Comparison::LessOrEqual)),
-    (">", Operator::Compare(Comparison::Greater)),
-    ("<", Operator::Compare(Comparison::Less)),
-    ("~", Operator::Like),
-    ("=", Operator::Compare(Comparison::Equal)),
-];
-
-impl Filter {
-    /// Parses the value of a filter parameter: an operator or none, then the operand.
-    ///
-    /// # Errors
-    /// An id that is no number, a pattern on an id, or a pattern that is too long.
-    pub fn parse(attribute: Attribute, value: &str) -> Result<Self, Violation> {
-        let (operator, operand) = OPERATORS
-            .iter()
-            .find_map(|(sign, operator)| value.strip_prefix(sign).map(|operand| (*operator, operand)))
-            .unwrap_or((Operator::Compare(Comparison::Equal), value));
-        let is_number = attribute == Attribute::Id;
-        let numbers = || operand.split('|').map(parse_id).collect::<Result<Vec<i128>, Violation>>();
-        let texts = || operand.split('|').map(str::to_owned).collect::<Vec<String>>();
-        let condition = match operator {
-            Operator::Compare(Comparison::Equal) if operand.is_empty() => Condition::Unset,
-            Operator::Compare(Comparison::Differ) if operand.is_empty() => Condition::Set,
-            Operator::Compare(comparison) if is_number => Condition::Number(comparison, parse_id(operand)?),
-            Operator::Compare(comparison) => Condition::Text(comparison, operand.to_owned()),
-            Operator::In if is_number => Condition::NumberIn(numbers()?),
-            Operator::In => Condition::TextIn(texts()),
-            Operator::NotIn if is_number => Condition::NumberNotIn(numbers()?),
-            Operator::NotIn => Condition::TextNotIn(texts()),
-            Operator::Like | Operator::NotLike if is_number => {
-                return Err(Violation::invalid(
-                    "id",
-                    value,
-                    "an id is compared as a number, not with a pattern",
-                ));
-            }
-            Operator::Like => Condition::Like(parse_pattern(attribute, operand)?),
-            Operator::NotLike => Condition::NotLike(parse_pattern(attribute, operand)?),
-        };
-        Ok(Self { attribute, condition })
-    }
-
-    /// Whether the connector is to be listed. Matching a pattern takes its steps off the budget.
-    fn holds(&self, connector: &Connector, budget: &Budget) -> bool {
-        let text = self.attribute.text(connector);
-        let id = i128::from(connector.id);
-        match &self.condition {
-            Condition::Unset => text.is_none() && self.attribute != Attribute::Id,
-            Condition::Set => text.is_some() || self.attribute == Attribute::Id,
-            Condition::Text(Comparison::Differ, operand) => text != Some(operand),
-            Condition::Text(comparison, operand) => {
-                text.is_some_and(|text| comparison.holds(text.cmp(operand)))
-            }
-            Condition::Number(comparison, operand) => comparison.holds(id.cmp(operand)),
-            Condition::TextIn(items) => text.is_some_and(|text| items.iter().any(|item| item == text)),
-            Condition::TextNotIn(items) => !text.is_some_and(|text| items.iter().any(|item| item == text)),
-            Condition::NumberIn(items) => items.contains(&id),
-            Condition::NumberNotIn(items) => !items.contains(&id),
-            Condition::Like(pattern) => text.is_some_and(|text| is_like(pattern, text, budget)),
-            Condition::NotLike(pattern) => !text.is_some_and(|text| is_like(pattern, text, budget)),
-        }
-    }
-}
-
-impl Comparison {
-    fn holds(self, ordering: Ordering) -> bool {
-        match self {
-            Comparison::Equal => ordering.is_eq(),
-            Comparison::Differ => ordering.is_ne(),
-            Comparison::Greater => ordering.is_gt(),
-            Comparison::GreaterOrEqual => ordering.is_ge(),
-            Comparison::Less => ordering.is_lt(),
-            Comparison::LessOrEqual => ordering.is_le(),
-        }
-    }
-}
-
-/// An id in a filter. A number that fits no id is still a number: it only never matches.
-fn parse_id(text: &str) -> Result<i128, Violation> {
-    let digits = text.strip_prefix('-').unwrap_or(text);
-    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err(Violation::invalid("id", text, "write a whole number"));
-    }
-    let beyond = if text.starts_with('-') { i128::MIN } else { i128::MAX };
-    Ok(text.parse().unwrap_or(beyond))
-}
-
-/// A piece of a pattern.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Wildcard {
-    AnyRun,
-    AnyOne,
-    Literal(char),
-}
-
-fn parse_pattern(attribute: Attribute, text: &str) -> Result<Vec<Wildcard>, Violation> {
-    if text.chars().count() > PATTERN_MAX_CHARACTERS {
-        return Err(Violation::new(attribute.name(), Reason::TooLong(PATTERN_MAX_CHARACTERS as u64)));
-    }
-    let mut pattern = Vec::new();
-    let mut characters = text.chars().peekable();
-    while let Some(character) = characters.next() {
-        pattern.push(match character {
-            '%' if pattern.last() == Some(&Wildcard::AnyRun) => continue,
-            '%' => Wildcard::AnyRun,
-            '_' => Wildcard::AnyOne,
-            '\\' => {
-                Wildcard::Literal(characters.next_if(|next| matches!(next, '%' | '_' | '\\')).unwrap_or('\\'))
-            }
-            other => Wildcard::Literal(other.to_ascii_lowercase()),
-        });
-    }
-    Ok(pattern)
-}
-
-/// Steps that the patterns of one request may take: matching costs pattern times text, for each connector.
-const PATTERN_STEPS_MAX: u64 = 50_000_000;
-
-/// What is left of the steps of one request.
-struct Budget(Cell<u64>);
-
-impl Budget {
-    /// Takes a step; `false` when there is none left.
-    fn step(&self) -> bool {
-        let left = self.0.get();
-        self.0.set(left.saturating_sub(1));
-        left > 0
-    }
-}
-
-/// The patterns of a request would take too long.
-#[derive(Debug, PartialEq, Eq)]
-pub struct TooCostly;
-
-/// Matches greedily; on a mismatch only the last run is made longer, so the cost is pattern times text. Without budget
-/// the result does not matter.
-fn is_like(pattern: &[Wildcard], text: &str, budget: &Budget) -> bool {
-    let mut rest = text.chars();
-    let mut position = 0;
-    let mut retry: Option<(usize, std::str::Chars<'_>)> = None;
-    while budget.step() {
-        if pattern.get(position) == Some(&Wildcard::AnyRun) {
-            position += 1;
-            retry = Some((position, rest.clone()));
-            continue;
-        }
-        let mut ahead = rest.clone();
-        let matches = match (pattern.get(position), ahead.next()) {
-            (None, None) => return true,
-            (Some(Wildcard::AnyOne), Some(_)) => true,
-            (Some(Wildcard::Literal(literal)), Some(character)) => *literal == character.to_ascii_lowercase(),
-            (_, None) => return false,
-            (None | Some(Wildcard::AnyRun), Some(_)) => false,
-        };
-        if matches {
-            rest = ahead;
-            position += 1;
-            continue;
-        }
-        let Some((after_run, run_rest)) = &mut retry else { return false };
-        if run_rest.next().is_none() {
-            return false;
-        }
-        position = *after_run;
-        rest = run_rest.clone();
-    }
-    false
-}
-
-/// Everything that a list request asks for.
-#[derive(Debug, Clone)]
-pub struct ListQuery {
-    /// All of them have to hold.
-    pub filters: Vec<Filter>,
-    /// Most significant first; ties are in id order.
-    pub order: Vec<SortKey>,
-    /// The slice to show.
-    pub page: Page,
-}
-
-impl ListQuery {
-    /// Picks from connectors in id order. Returns how many match, and the page of them.
-    ///
-    /// # Errors
-    /// The patterns would take too many steps.
-    pub fn select<'a>(
-        &self,
-        connectors: impl Iterator<Item = &'a Arc<Connector>>,
-    ) -> Result<(usize, Vec<Arc<Connector>>), TooCostly> {
-        let budget = Budget(Cell::new(PATTERN_STEPS_MAX));
-        let selected = self.select_within(connectors, &budget);
-        if budget.0.get() == 0 { Err(TooCostly) } else { Ok(selected) }
-    }
-
-    fn select_within<'a>(
-        &self,
-        connectors: impl Iterator<Item = &'a Arc<Connector>>,
-        budget: &Budget,
-    ) -> (usize, Vec<Arc<Connector>>) {
-        let is_listed =
-            |connector: &&Arc<Connector>| self.filters.iter().all(|filter| filter.holds(connector, budget));
-        let matching = connectors.take_while(|_| budget.0.get() > 0).filter(is_listed);
-        if self.order.is_empty() {
-            let mut count = 0;
-            let mut shown = Vec::new();
-            for connector in matching {
-                if count >= self.page.offset && shown.len() < self.page.limit {
-                    shown.push(Arc::clone(connector));
-                }
-                count += 1;
-            }
-            return (count, shown);
-        }
-        let mut ordered: Vec<&Arc<Connector>> = matching.collect();
-        // Stable, and the input is in id order: ties stay in id order.
-        ordered.sort_by(|left, right| {
-            let orderings = self.order.iter().map(|key| key.compare(left, right));
-            orderings.fold(Ordering::Equal, Ordering::then)
-        });
-        let shown = ordered.iter().skip(self.page.offset).take(self.page.limit);
-        (ordered.len(), shown.map(|connector| Arc::clone(connector)).collect())
     }
 }
 

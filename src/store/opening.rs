@@ -1,16 +1,18 @@
 //! Opening a store: finds out what is there, mends what can be mended, and takes it up for writing.
 
-use std::fs::{self, OpenOptions};
+mod error;
+mod halves;
+
+use std::fs;
 use std::io;
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, sync_channel};
+use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex};
 use std::thread;
 
 use arc_swap::ArcSwap;
 use tokio::sync::mpsc;
-use tracing::{error, info, warn};
+use tracing::{info, warn};
 
 use crate::domain::api_key::ApiKey;
 use crate::domain::connector::Connector;
@@ -18,109 +20,24 @@ use crate::domain::job::Job;
 use crate::domain::timestamp::Timestamp;
 use crate::domain::user::User;
 use crate::random::random_bytes;
-use crate::store::commit_log::{self, Header};
-use crate::store::directory::{self, DataDirectory, DirectoryError, Layout};
+use crate::store::commit_log::Header;
+use crate::store::directory::{self, DataDirectory, Layout};
 use crate::store::file_system;
-use crate::store::generations::{self, GenerationFile, LogEnd};
+use crate::store::generations;
 use crate::store::index::Index;
 use crate::store::reached::{self, ReachedMark};
 use crate::store::records::{DecodeError, Record, decode_record, encode_record};
-use crate::store::recovery::{self, LogState, Recovered, RecoveryError, SledState};
+use crate::store::recovery::{self, LogState, Recovered};
 use crate::store::sealing::{Sealer, SymmetricKey, UnlockError, Vault};
-use crate::store::sled_trees::{SledBatch, SledTrees};
 use crate::store::state::{Change, Key, Kind, Position, State};
 use crate::store::writer::Writer;
 use crate::store::{QUEUE_CAPACITY, Store, StoreOptions};
+pub use error::{OpenError, OpenErrorKind};
+use halves::{follow, take_up_log, take_up_sled};
 
 /// Commits that sled may be behind the log before the writer waits for it.
 const SLED_QUEUE_CAPACITY: usize = 16;
 pub(super) const VAULT_KEY: Key = Key::new(Kind::Vault, 1);
-
-/// Why a store did not open, in words for its owner.
-#[derive(Debug)]
-pub struct OpenError {
-    /// What kind of trouble it is; decides the exit status.
-    pub kind: OpenErrorKind,
-    /// What is wrong, where, and what to do.
-    pub message: String,
-}
-
-/// What kind of trouble keeps a store shut.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OpenErrorKind {
-    /// Another process has the directory, files of different times lie together, or the key or a newer format is the
-    /// matter: nothing is damaged.
-    Refused,
-    /// Data is damaged.
-    Damaged,
-    /// The file system refuses.
-    Io,
-}
-
-impl OpenError {
-    pub(super) fn refused(message: String) -> Self {
-        Self { kind: OpenErrorKind::Refused, message }
-    }
-
-    pub(super) fn damaged(message: String) -> Self {
-        Self { kind: OpenErrorKind::Damaged, message }
-    }
-
-    pub(super) fn io(path: &Path, error: &io::Error) -> Self {
-        let advice = if error.kind() == io::ErrorKind::PermissionDenied {
-            "; everything in the data directory has to belong to the user that the service runs as (chown -R USER DIR)"
-        } else {
-            ""
-        };
-        Self { kind: OpenErrorKind::Io, message: format!("{}: {error}{advice}", path.display()) }
-    }
-}
-
-impl From<DirectoryError> for OpenError {
-    fn from(error: DirectoryError) -> Self {
-        match error {
-            DirectoryError::InUse(Some(process)) => Self::refused(format!(
-                "another connectord (pid {process}) uses this directory; stop it first"
-            )),
-            DirectoryError::InUse(None) => {
-                Self::refused("another connectord uses this directory; stop it first".to_owned())
-            }
-            DirectoryError::Io(path, error) => Self::io(&path, &error),
-        }
-    }
-}
-
-impl From<RecoveryError> for OpenError {
-    fn from(error: RecoveryError) -> Self {
-        match error {
-            RecoveryError::Io(path, error) => Self::io(&path, &error),
-            RecoveryError::NewerFormat(path, format) => Self::refused(format!(
-                "{} has format {format}, this version knows up to {}. Start the newer connectord that wrote it",
-                path.display(),
-                commit_log::FORMAT_VERSION
-            )),
-            RecoveryError::Mixed(sentence) => Self::refused(format!(
-                "{sentence}. Nothing was changed. Restore a backup into an empty directory"
-            )),
-            RecoveryError::Damaged(damage) => {
-                let parts = damage.parts.join("; ");
-                let proved = match damage.proved {
-                    Some(position) => format!(
-                        "Everything up to commit {} of {} ({}) can be proved",
-                        position.sequence,
-                        damage.last,
-                        Timestamp::from_unix_ms(position.time_ms).to_rfc3339()
-                    ),
-                    None => "No whole state is left".to_owned(),
-                };
-                Self::damaged(format!(
-                    "the data is damaged, in the commit log and in sled: {parts}. {proved}. Nothing was changed. Restore a \
-                     backup into an empty directory, or bring what is readable into a new one with: connectord salvage DIR OUT"
-                ))
-            }
-        }
-    }
-}
 
 pub(super) fn open(
     directory: DataDirectory,
@@ -290,110 +207,6 @@ fn undecodable(what: &str, error: &DecodeError) -> OpenError {
     }
 }
 
-/// Opens the log for appending: as it is, or written anew.
-fn take_up_log(layout: &Layout, recovered: &Recovered) -> Result<LogEnd, OpenError> {
-    let log_directory = layout.commit_log();
-    let result = match &recovered.log {
-        LogState::Goes { file, end_offset, torn_bytes } => {
-            continue_log(layout, file, *end_offset, *torn_bytes)
-        }
-        LogState::Rewrite { generation, damaged } => {
-            let header =
-                Header { store_id: recovered.store_id, generation: *generation, base: recovered.position };
-            let created = generations::create(layout, &header, &recovered.state);
-            created.and_then(|log| {
-                for path in damaged {
-                    let name = path.file_name().unwrap_or_default();
-                    directory::move_aside(path, &layout.set_aside().join(name))?;
-                    warn!(path = %path.display(), set_aside = %layout.set_aside().display(), "set a damaged file aside");
-                }
-                Ok(log)
-            })
-        }
-    };
-    result.map_err(|error| OpenError::io(&log_directory, &error))
-}
-
-/// An append that did not end was never acknowledged. Its bytes are kept aside before they are cut.
-fn continue_log(
-    layout: &Layout,
-    file: &GenerationFile,
-    end_offset: u64,
-    torn_bytes: u64,
-) -> io::Result<LogEnd> {
-    let log = OpenOptions::new().read(true).write(true).open(&file.path)?;
-    if torn_bytes > 0 {
-        let mut bytes = vec![0; usize::try_from(torn_bytes).map_err(io::Error::other)?];
-        log.read_exact_at(&mut bytes, end_offset)?;
-        let aside = layout
-            .set_aside()
-            .join(format!("{}.cut-at-{end_offset}", commit_log::file_name(file.generation)));
-        directory::create_private_directory(&layout.set_aside())?;
-        directory::write_private_file(&aside, &bytes)?;
-        warn!(
-            file = %file.path.display(),
-            offset = end_offset,
-            length = torn_bytes,
-            set_aside = %aside.display(),
-            "the last record of the commit log did not end; it was never acknowledged and is cut"
-        );
-        log.set_len(end_offset)?;
-    }
-    // What was read may be in the page cache alone, by a process that was killed between writing and syncing.
-    log.sync_all()?;
-    Ok(LogEnd { file: log, path: file.path.clone(), generation: file.generation, offset: end_offset })
-}
-
-/// Opens sled: as it is, or filled anew. Without it the log alone goes on, until the next opening.
-fn take_up_sled(layout: &Layout, recovered: &mut Recovered) -> Option<SledTrees> {
-    let rebuild = SledState::Rebuild(None);
-    let reason = match std::mem::replace(&mut recovered.sled, rebuild) {
-        SledState::Current(sled) => return Some(sled),
-        SledState::Rebuild(reason) => reason,
-    };
-    if let Some(reason) = reason {
-        warn!(reason, "sled is set aside and rebuilt from the commit log");
-    }
-    let filled = set_sled_aside(layout).map_err(|error| error.to_string()).and_then(|()| {
-        let mut sled = SledTrees::open(&layout.sled())?;
-        sled.bind(recovered.store_id);
-        match sled.fill(&recovered.state, &recovered.position) {
-            Ok(()) => Ok(sled),
-            Err(reason) => {
-                sled.discard();
-                Err(reason)
-            }
-        }
-    });
-    filled
-        .inspect_err(|reason| {
-            warn!(reason, "sled could not be rebuilt; nothing is lost, the log goes on alone")
-        })
-        .ok()
-}
-
-/// Moves sled's own files out of the way, as one `sled.bad`.
-fn set_sled_aside(layout: &Layout) -> io::Result<()> {
-    if !layout.holds_sled_files()? {
-        return Ok(());
-    }
-    let aside = layout.set_aside().join("sled.bad");
-    if aside.exists() {
-        fs::remove_dir_all(&aside)?;
-    }
-    directory::create_private_directory(&aside)?;
-    for entry in fs::read_dir(layout.sled())? {
-        let entry = entry?;
-        if entry.file_name() != "commit-log" {
-            fs::rename(entry.path(), aside.join(entry.file_name()))?;
-        }
-    }
-    fs::File::open(&aside)?.sync_all()?;
-    directory::sync_parent(&aside)?;
-    directory::sync_parent(&layout.set_aside())?;
-    directory::sync_parent(&layout.commit_log())
-}
-
 fn decode_index(state: &State, sealer: &Sealer) -> Result<Index, OpenError> {
     let mut index = Index::default();
     for (key, value) in state.iter() {
@@ -429,21 +242,4 @@ fn decode_counter(index: &mut Index, kind: u64, value: &[u8]) -> Result<(), Deco
         .ok_or_else(|| DecodeError::Damaged("it counts an unknown kind".to_owned()))?;
     index.counters.insert(kind, decode_record(value)?);
     Ok(())
-}
-
-/// Lets sled follow the log. Its first failure ends that until the next start; the log goes on.
-fn follow(sled: SledTrees, batches: &Receiver<SledBatch>, directory: &Path) {
-    while let Ok(batch) = batches.recv() {
-        if let Err(reason) = sled.apply(&batch) {
-            error!(
-                reason,
-                "sled does not follow any more; nothing is lost, the next start brings it up to the log"
-            );
-            sled.discard();
-            return;
-        }
-    }
-    if let Err(reason) = sled.close(directory) {
-        warn!(reason, "sled was not closed cleanly; nothing is lost");
-    }
 }

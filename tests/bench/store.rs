@@ -81,7 +81,8 @@ fn connectord_creates(directory: &Path, run_time: Duration) -> f64 {
 }
 
 fn sled_creates(directory: &Path, run_time: Duration) -> f64 {
-    let database = sled::Config::new().path(directory).cache_capacity(8 * 1024 * 1024).open().expect("opened");
+    let database =
+        sled::Config::new().path(directory).cache_capacity(8 * 1024 * 1024).open().expect("opened");
     measure(run_time, |number| {
         database.insert(number.to_be_bytes(), vec![7; RECORD_BYTES]).expect("inserted");
         database.flush().expect("flushed");
@@ -96,7 +97,8 @@ fn sqlite_creates(directory: &Path, run_time: Duration) -> f64 {
     let connection = Mutex::new(connection);
     measure(run_time, |_| {
         let connection = connection.lock().expect("no panic");
-        let mut insert = connection.prepare_cached("INSERT INTO connectors (record) VALUES (?1)").expect("prepared");
+        let mut insert =
+            connection.prepare_cached("INSERT INTO connectors (record) VALUES (?1)").expect("prepared");
         insert.execute((vec![7_u8; RECORD_BYTES],)).expect("inserted");
     })
 }
