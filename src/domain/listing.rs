@@ -6,11 +6,11 @@ mod pattern;
 use std::cmp::Ordering;
 use std::sync::Arc;
 
+pub use self::filter::Filter;
+use self::pattern::Budget;
+pub use self::pattern::TooCostly;
 use crate::domain::connector::Connector;
 use crate::domain::violation::{Reason, Violation, echo};
-pub use filter::Filter;
-use pattern::Budget;
-pub use pattern::TooCostly;
 
 /// Most filters in one request.
 pub const FILTERS_MAX: usize = 32;

@@ -18,8 +18,8 @@ use crate::store::state::State;
 const KEPT_AFTER_SUPERSEDED: Duration = Duration::from_secs(3600);
 /// Newer generations that have to exist before one goes.
 const NEWER_NEEDED: usize = 2;
-/// However fast the log grows, no more files than this are kept.
-const GENERATIONS_MAX: usize = 64;
+/// However fast the log grows, no more files than this are kept: at the usual growth, about 2 GiB written in an hour.
+const GENERATIONS_MAX: usize = 256;
 
 /// A file of the commit log.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

@@ -77,9 +77,20 @@ pub(crate) struct Gathered {
     /// Single commits by sequence.
     pub(crate) commits: BTreeMap<u64, (Position, Vec<Change>, PathBuf)>,
     pub(crate) damaged: Vec<(PathBuf, String)>,
-    pub(crate) newest_generation: u64,
+    /// Files that end with bytes that are no record: an append that did not end, or damage.
+    torn: Vec<(PathBuf, String)>,
+    /// The files without damage, oldest first.
+    whole: Vec<WholeFile>,
+    newest_generation: u64,
     /// The furthest that a mark beside the files speaks of.
     pub(crate) evidence: Option<Evidence>,
+}
+
+/// A file of the log without damage: from where to where it goes.
+struct WholeFile {
+    file: GenerationFile,
+    base: Position,
+    end: Position,
 }
 
 fn at(path: &Path) -> impl Fn(io::Error) -> RecoveryError + '_ {
@@ -284,8 +295,17 @@ fn gather_file(gathered: &mut Gathered, file: &GenerationFile) -> Result<(), Rec
         Ok(header) => gathered.note_store(header.store_id, &file.path)?,
         Err(reason) => gathered.damaged.push((file.path.clone(), reason.clone())),
     }
-    if let (Some(reason), Ok(_)) = (&scan.damage, &scan.header) {
-        gathered.damaged.push((file.path.clone(), reason.clone()));
+    match (&scan.damage, &scan.header) {
+        (Some(reason), Ok(_)) => gathered.damaged.push((file.path.clone(), reason.clone())),
+        (None, Ok(header)) => {
+            gathered.whole.push(WholeFile { file: file.clone(), base: header.base, end: scan.position });
+        }
+        (_, Err(_)) => {}
+    }
+    if scan.torn_bytes > 0 {
+        let sentence =
+            format!("at offset {}, its last {} bytes are no record", scan.end_offset, scan.torn_bytes);
+        gathered.torn.push((file.path.clone(), sentence));
     }
     match base.or_else(|| scan.header.as_ref().ok().map(|header| header.base)) {
         Some(base) if state.is_at(&base) => gathered.states.push((state, base, file.path.clone())),
@@ -327,6 +347,26 @@ impl Gathered {
         }
     }
 
+    /// Each generation goes on where the one before ended. One that is whole but ends earlier is an older copy: the file
+    /// was synced to its end before the next one was made.
+    fn check_chain(&self) -> Result<(), RecoveryError> {
+        for pair in self.whole.windows(2) {
+            let [older, newer] = pair else { continue };
+            let is_next = newer.file.generation == older.file.generation + 1;
+            let is_torn = self.torn.iter().any(|(path, _)| *path == older.file.path);
+            if is_next && !is_torn && older.end != newer.base {
+                return Err(RecoveryError::Mixed(format!(
+                    "{} ends with commit {}, but {} goes on after commit {}: an older copy was put over newer data",
+                    older.file.path.display(),
+                    older.end.sequence,
+                    newer.file.path.display(),
+                    newer.base.sequence
+                )));
+            }
+        }
+        Ok(())
+    }
+
     /// The last commit that anything knows of, with the file that knows it.
     pub(crate) fn last(&self) -> (u64, Option<&Path>) {
         let states = self.states.iter().map(|(_, position, path)| (position.sequence, Some(path.as_path())));
@@ -366,6 +406,7 @@ fn prove(mut gathered: Gathered, sled: Option<SledTrees>) -> Result<Recovered, R
     let (last, last_path) = gathered.last();
     let last_path = last_path.map(Path::to_owned);
     let sled_position = sled.as_ref().and_then(|_| gathered.states.last()).map(|(_, position, _)| *position);
+    gathered.check_chain()?;
     let best = gathered.furthest();
     let Some((state, position, path)) = best else {
         return Err(RecoveryError::Damaged(Damage {
@@ -375,6 +416,8 @@ fn prove(mut gathered: Gathered, sled: Option<SledTrees>) -> Result<Recovered, R
         }));
     };
     if position.sequence < last {
+        // With commits missing, a bad end is no append that did not end.
+        gathered.count_torn_as_damaged();
         if gathered.damaged.is_empty()
             && let Some(last_path) = last_path
         {
@@ -398,12 +441,23 @@ fn prove(mut gathered: Gathered, sled: Option<SledTrees>) -> Result<Recovered, R
         (Some(_), _) => SledState::Rebuild(Some("it is behind the commit log".to_owned())),
         (None, _) => SledState::Rebuild(None),
     };
-    let damaged = gathered.damaged.into_iter().map(|(path, _)| path).filter(|path| path.is_file()).collect();
+    // A newest file that was cut between two records would not chain with the next one.
+    let cut = gathered
+        .whole
+        .iter()
+        .filter(|whole| whole.file.generation == gathered.newest_generation && whole.end != position);
+    let damaged = gathered.damaged.iter().map(|(path, _)| path.clone()).filter(|path| path.is_file());
+    let damaged = damaged.chain(cut.map(|whole| whole.file.path.clone())).collect();
     let generation = gathered.newest_generation + 1;
     Ok(Recovered { store_id, state, position, log: LogState::Rewrite { generation, damaged }, sled })
 }
 
 impl Gathered {
+    /// Takes every bad end for damage.
+    pub(crate) fn count_torn_as_damaged(&mut self) {
+        self.damaged.append(&mut self.torn);
+    }
+
     /// A sentence for each damaged part.
     pub(crate) fn damage_sentences(&self) -> Vec<String> {
         self.damaged.iter().map(|(path, reason)| format!("{}: {reason}", path.display())).collect()

@@ -173,6 +173,7 @@ pub fn salvage(path: &Path, destination: &Path) -> Result<Salvaged, OpenError> {
         sled.discard();
     }
     let (last, _) = gathered.last();
+    gathered.count_torn_as_damaged();
     let damage = gathered.damage_sentences();
     let Some((store_id, _)) = gathered.store_id else {
         return Err(OpenError::damaged(format!("nothing of {} can be read", source.display())));
