@@ -192,6 +192,13 @@ pub fn from_s3_error(status: u16, root: Option<&str>, code: Option<&str>, region
             "The server denies listing the buckets.",
             "Check access_key and secret_key; if they are right, the key may not be allowed to list buckets.",
         ),
+        (code, _) => from_status(status, root, code),
+    }
+}
+
+/// From the status alone, where the code says nothing that is known.
+fn from_status(status: u16, root: Option<&str>, code: Option<&str>) -> Verdict {
+    match (code, status) {
         (_, 407) => Verdict::new(
             "proxy",
             "proxy_credentials_needed",
@@ -244,26 +251,7 @@ pub fn from_transport(error: &reqwest::Error, url: &Url, has_proxy: bool, times:
         return Verdict::new("proxy", "proxy_refused", "The proxy did not open the way to the server.", hint);
     }
     if says("invalid peer certificate") {
-        let (code, message, hint) = if says("Expired") || says("expired") {
-            (
-                "certificate_expired",
-                "The server's certificate has expired.",
-                "Renew the certificate on the server.",
-            )
-        } else if says("NotValidForName") || says("not valid for name") {
-            (
-                "certificate_other_name",
-                "The server's certificate is for another name.",
-                "Use the name in the certificate in url.",
-            )
-        } else {
-            (
-                "certificate_unknown_issuer",
-                "The server's certificate is not signed by an authority that this machine knows.",
-                "Use a certificate of a public authority, or http within a network that you trust.",
-            )
-        };
-        return Verdict::new("tls", code, message, hint);
+        return bad_certificate(&chain);
     }
     if says("InvalidContentType") || says("corrupt message") {
         let message = format!("Port {port} of {host} does not speak https.");
@@ -295,6 +283,31 @@ pub fn from_transport(error: &reqwest::Error, url: &Url, has_proxy: bool, times:
     let message = format!("{host}, port {port}, broke off the connection, or does not speak HTTP.");
     let hint = "Check the port in url, and whether the server wants https.";
     Verdict::new("http", "not_http", message, hint)
+}
+
+/// From the TLS library's words on a certificate.
+fn bad_certificate(chain: &str) -> Verdict {
+    let says = |part: &str| chain.contains(part);
+    let (code, message, hint) = if says("Expired") || says("expired") {
+        (
+            "certificate_expired",
+            "The server's certificate has expired.",
+            "Renew the certificate on the server.",
+        )
+    } else if says("NotValidForName") || says("not valid for name") {
+        (
+            "certificate_other_name",
+            "The server's certificate is for another name.",
+            "Use the name in the certificate in url.",
+        )
+    } else {
+        (
+            "certificate_unknown_issuer",
+            "The server's certificate is not signed by an authority that this machine knows.",
+            "Use a certificate of a public authority, or http within a network that you trust.",
+        )
+    };
+    Verdict::new("tls", code, message, hint)
 }
 
 /// The texts of an error and all that caused it. Only searched, never shown.

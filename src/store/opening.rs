@@ -3,8 +3,8 @@
 mod error;
 mod halves;
 
-use std::fs;
-use std::io;
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex};
@@ -13,6 +13,7 @@ use std::thread;
 use arc_swap::ArcSwap;
 use tokio::sync::mpsc;
 use tracing::{info, warn};
+use zeroize::Zeroizing;
 
 use crate::domain::api_key::ApiKey;
 use crate::domain::connector::Connector;
@@ -37,6 +38,8 @@ use halves::{follow, take_up_log, take_up_sled};
 
 /// Commits that sled may be behind the log before the writer waits for it.
 const SLED_QUEUE_CAPACITY: usize = 16;
+/// A key file is one short line.
+const KEY_FILE_MAX_BYTES: u64 = 4096;
 pub(super) const VAULT_KEY: Key = Key::new(Kind::Vault, 1);
 
 pub(super) fn open(
@@ -143,7 +146,7 @@ fn create(directory: &DataDirectory, key_path: &Path) -> Result<(), OpenError> {
         read_key(key_path)?
     } else {
         let key = SymmetricKey::random();
-        let text = zeroize::Zeroizing::new(format!("{}\n", key.to_text().as_str()));
+        let text = Zeroizing::new(format!("{}\n", key.to_text().as_str()));
         directory::write_private_file(key_path, text.as_bytes())
             .map_err(|error| OpenError::io(key_path, &error))?;
         info!(
@@ -164,7 +167,12 @@ fn create(directory: &DataDirectory, key_path: &Path) -> Result<(), OpenError> {
 }
 
 fn read_key(path: &Path) -> Result<SymmetricKey, OpenError> {
-    let text = fs::read_to_string(path).map(zeroize::Zeroizing::new).map_err(|error| {
+    let read = || {
+        let mut text = Zeroizing::new(String::with_capacity(KEY_FILE_MAX_BYTES as usize));
+        File::open(path)?.take(KEY_FILE_MAX_BYTES).read_to_string(&mut text)?;
+        Ok(text)
+    };
+    let text = read().map_err(|error: io::Error| {
         OpenError::refused(format!(
             "the key file {} cannot be read ({error}); without it the saved secrets stay shut. Put the key file of this \
              store there, or name its place in secret_key_file",
