@@ -1,6 +1,6 @@
 //! `connectord serve`: opens everything, says that it is ready, and closes everything in order.
 
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
@@ -90,9 +90,26 @@ fn notify(state: sd_notify::NotifyState<'_>) {
     }
 }
 
+/// Standard error, or nothing where that cannot be written: a full disk under the log must not end the service.
+struct LogOutput;
+
+impl Write for LogOutput {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let _ = io::stderr().lock().write_all(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 /// Text or JSON lines on standard error; panics are logged like everything else.
 pub(super) fn start_log(log: LogConfig) {
-    let lines = tracing_subscriber::fmt().with_max_level(log.level).with_writer(io::stderr);
+    let lines = tracing_subscriber::fmt()
+        .with_max_level(log.level)
+        .with_writer(|| LogOutput)
+        .log_internal_errors(false);
     // A second start of the log in one process is impossible: this runs once.
     if log.is_json {
         lines.json().flatten_event(true).with_current_span(false).init();

@@ -85,13 +85,15 @@ impl Layout {
         self.root.join("set-aside")
     }
 
-    /// Whether sled's own files, or other files that are not ours, are in its directory.
+    /// Whether any of sled's own files is in its directory. Others, such as `lost+found`, are nobody's business.
     ///
     /// # Errors
     /// What the file system says.
     pub fn holds_sled_files(&self) -> io::Result<bool> {
         for entry in fs::read_dir(self.sled())? {
-            if entry?.file_name() != "commit-log" {
+            let name = entry?.file_name();
+            let name = name.to_string_lossy();
+            if matches!(name.as_ref(), "db" | "conf" | "blobs") || name.starts_with("snap.") {
                 return Ok(true);
             }
         }
@@ -157,14 +159,7 @@ pub fn create_private_directory(path: &Path) -> io::Result<()> {
 pub fn write_private_file(path: &Path, content: &[u8]) -> io::Result<()> {
     let mut temporary = path.as_os_str().to_owned();
     temporary.push(".new");
-    write_private_file_by_way_of(Path::new(&temporary), path, content)
-}
-
-/// [`write_private_file`] with the name of the temporary file, which is on the same file system.
-///
-/// # Errors
-/// What the file system says.
-pub fn write_private_file_by_way_of(temporary: &Path, path: &Path, content: &[u8]) -> io::Result<()> {
+    let temporary = Path::new(&temporary);
     let write = || {
         // A leftover of a start that was killed may have other rights: it is not reused.
         remove_if_present(temporary)?;

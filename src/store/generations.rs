@@ -5,6 +5,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -16,6 +17,8 @@ use crate::store::state::State;
 
 /// A superseded generation stays at least this long, for slow copies.
 const KEPT_AFTER_SUPERSEDED: Duration = Duration::from_secs(3600);
+/// Times in the first years after 1970 come from a clock that was not set.
+const CLOCK_KNOWN_AFTER: Duration = Duration::from_secs(30 * 365 * 86_400);
 /// Newer generations that have to exist before one goes.
 const NEWER_NEEDED: usize = 2;
 /// However fast the log grows, no more files than this are kept: at the usual growth, about 2 GiB written in an hour.
@@ -52,11 +55,23 @@ pub(crate) fn list(directory: &Path) -> io::Result<Vec<GenerationFile>> {
 
 /// Writes a new generation: whole and synced before its name appears in the log's directory, so that no copy and no
 /// crash ever sees a part of it.
+///
+/// # Errors
+/// What the file system says. The caller has to look whether the name appeared all the same: then the old generation must
+/// not be appended to any more.
 pub(crate) fn create(layout: &Layout, header: &Header, state: &State) -> io::Result<LogEnd> {
     let path = layout.commit_log().join(commit_log::file_name(header.generation));
     let content = commit_log::encode_generation(header, state);
-    directory::write_private_file_by_way_of(&layout.root().join("new-generation"), &path, &content)?;
-    let file = OpenOptions::new().read(true).write(true).open(&path)?;
+    let temporary = layout.root().join("new-generation");
+    directory::remove_if_present(&temporary)?;
+    let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&temporary)?;
+    let written = file.write_all_at(&content, 0).and_then(|()| file.sync_all());
+    written.and_then(|()| fs::rename(&temporary, &path)).inspect_err(|_| {
+        let _ = directory::remove_if_present(&temporary);
+    })?;
+    directory::sync_parent(&path).inspect_err(|_| {
+        let _ = directory::remove_if_present(&path);
+    })?;
     Ok(LogEnd { file, path, generation: header.generation, offset: content.len() as u64 })
 }
 
@@ -67,13 +82,16 @@ pub(crate) fn mark_superseded(log: &LogEnd) {
     }
 }
 
-/// Removes generations that no copy can need any more.
-pub(crate) fn remove_old(layout: &Layout) -> io::Result<()> {
-    let files = list(&layout.commit_log())?;
+/// Removes generations older than the live one that no copy can need any more.
+pub(crate) fn remove_old(layout: &Layout, live_generation: u64) -> io::Result<()> {
+    let mut files = list(&layout.commit_log())?;
+    files.retain(|file| file.generation <= live_generation);
     let removable = files.len().saturating_sub(NEWER_NEEDED);
     for (position, file) in files.iter().take(removable).enumerate() {
         let superseded_at = fs::metadata(&file.path)?.modified()?;
-        let is_old = superseded_at.elapsed().is_ok_and(|age| age >= KEPT_AFTER_SUPERSEDED);
+        // A box without a clock battery begins in 1970: a time from then says nothing.
+        let is_known = superseded_at > SystemTime::UNIX_EPOCH + CLOCK_KNOWN_AFTER;
+        let is_old = is_known && superseded_at.elapsed().is_ok_and(|age| age >= KEPT_AFTER_SUPERSEDED);
         let is_too_many = files.len() - position > GENERATIONS_MAX;
         if !is_old && !is_too_many {
             break;
@@ -84,11 +102,11 @@ pub(crate) fn remove_old(layout: &Layout) -> io::Result<()> {
     Ok(())
 }
 
-/// Makes room on a full disk: removes every generation but the newest. Says whether there was any.
-pub(crate) fn make_room(layout: &Layout) -> bool {
+/// Makes room on a full disk: removes every generation older than the live one. Says whether there was any.
+pub(crate) fn make_room(layout: &Layout, live_generation: u64) -> bool {
     let Ok(files) = list(&layout.commit_log()) else { return false };
     let mut is_freed = false;
-    for file in files.iter().rev().skip(1).rev() {
+    for file in files.iter().filter(|file| file.generation < live_generation) {
         if fs::remove_file(&file.path).is_ok() {
             warn!(path = %file.path.display(), "the disk is full: removed a superseded generation of the commit log");
             is_freed = true;

@@ -72,7 +72,8 @@ pub(super) fn open(
     // From here on, files are changed.
     if let (true, LogState::Goes { file, .. }) = (directory.sync_failed().exists(), &recovered.log) {
         warn!("the disk failed to sync before; the commit log is written anew");
-        recovered.log = LogState::Rewrite { generation: file.generation + 1, damaged: Vec::new() };
+        recovered.log =
+            LogState::Rewrite { generation: file.generation + 1, damaged: vec![file.path.clone()] };
     }
     let log = take_up_log(&directory, &recovered)?;
     directory::sync_names(&directory).map_err(|error| OpenError::io(directory.root(), &error))?;
@@ -134,11 +135,13 @@ pub(super) fn mend(layout: &Layout) -> Result<(State, Position), OpenError> {
 
 /// Makes a new store: the key file first, then the log with the vault in it. From then on the store exists.
 fn create(directory: &DataDirectory, key_path: &Path) -> Result<(), OpenError> {
-    if directory.reached().exists() {
+    let mark =
+        reached::find_any(directory).map_err(|error| OpenError::io(&directory.commit_log(), &error))?;
+    if let Some(mark) = mark {
         return Err(OpenError::refused(format!(
-            "{} shows that this directory held a store, but {} is empty. Put its files back, or name another data \
-             directory to start a new store",
-            directory.reached().display(),
+            "{} shows that this directory held a store, but the files of {} are missing. Put them back, or name another \
+             data directory to start a new store",
+            mark.path.display(),
             directory.sled().display()
         )));
     }

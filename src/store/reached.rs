@@ -1,7 +1,7 @@
 //! How far a directory had come: what notices that an older copy was put over newer data.
 //!
 //! Two marks. `DATA/reached`, beside the backup, holds the last synced sequence and is rewritten with every batch, so
-//! it also speaks after a crash; it holds its own inode number, so that a copy of it says nothing about the copy. And
+//! it also speaks after a crash; it holds its own inode number and time of birth, so that a copy of it says nothing. And
 //! inside the backup, an empty file `commit-log/reached-SEQUENCE`, set when the store is opened and closed: its name is
 //! never overwritten by an older copy. Neither is synced by itself: a mark may lag behind the log, never be ahead.
 
@@ -9,6 +9,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::PathBuf;
+use std::time::UNIX_EPOCH;
 
 use tracing::warn;
 
@@ -20,7 +21,7 @@ const NAME_PREFIX: &str = "reached-";
 pub(crate) struct ReachedMark {
     file: File,
     store_id: String,
-    inode: u64,
+    identity: String,
 }
 
 /// Proof that the directory held a commit.
@@ -37,13 +38,13 @@ impl ReachedMark {
         let options =
             OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).clone();
         let file = options.open(layout.reached())?;
-        let inode = file.metadata()?.ino();
-        Ok(Self { file, store_id: hex::encode(store_id), inode })
+        let identity = identity_of(&file.metadata()?);
+        Ok(Self { file, store_id: hex::encode(store_id), identity })
     }
 
     /// Notes a sequence; it is in the log and synced.
     pub(crate) fn note(&self, sequence: u64) {
-        let line = format!("{} {:020} {:020}\n", self.store_id, sequence, self.inode);
+        let line = format!("{} {sequence:020} {}\n", self.store_id, self.identity);
         if let Err(error) = self.file.write_all_at(line.as_bytes(), 0) {
             warn!(%error, "the mark of the last commit could not be written; nothing is lost");
         }
@@ -77,13 +78,19 @@ pub(crate) fn find_any(layout: &Layout) -> io::Result<Option<Evidence>> {
 fn read_beside(layout: &Layout, store_id: Option<[u8; 16]>) -> Option<Evidence> {
     let path = layout.reached();
     let text = fs::read_to_string(&path).ok()?;
-    let inode = fs::metadata(&path).ok()?.ino();
+    let identity = identity_of(&fs::metadata(&path).ok()?);
     let mut parts = text.split_whitespace();
     let owner = parts.next()?;
     let is_ours = store_id.is_none_or(|store_id| owner == hex::encode(store_id));
     let sequence = parts.next()?.parse().ok()?;
-    let is_in_place = parts.next()?.parse() == Ok(inode);
+    let is_in_place = parts.next()? == identity;
     (is_ours && is_in_place).then_some(Evidence { sequence, path })
+}
+
+/// What a copy of a file cannot have too: inode numbers are used again, but not with the same time of birth.
+fn identity_of(metadata: &fs::Metadata) -> String {
+    let born = metadata.created().ok().and_then(|born| born.duration_since(UNIX_EPOCH).ok());
+    format!("{:020}-{:020}", metadata.ino(), born.unwrap_or_default().as_nanos())
 }
 
 fn names(layout: &Layout) -> io::Result<Vec<Evidence>> {

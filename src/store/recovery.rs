@@ -97,6 +97,12 @@ fn at(path: &Path) -> impl Fn(io::Error) -> RecoveryError + '_ {
     move |error| RecoveryError::Io(path.to_owned(), error)
 }
 
+/// Whether the disk could not read a file: that is damage like any other, and the other half may be whole.
+fn is_unreadable(error: &RecoveryError) -> bool {
+    let RecoveryError::Io(_, error) = error else { return false };
+    error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error())
+}
+
 fn read_error(path: &Path) -> impl Fn(ReadError) -> RecoveryError + '_ {
     move |error| match error {
         ReadError::Io(error) => RecoveryError::Io(path.to_owned(), error),
@@ -107,10 +113,13 @@ fn read_error(path: &Path) -> impl Fn(ReadError) -> RecoveryError + '_ {
 /// Proves a state.
 pub(crate) fn recover(layout: &Layout) -> Result<Recovered, RecoveryError> {
     let files = generations::list(&layout.commit_log()).map_err(at(&layout.commit_log()))?;
-    if let Some(newest) = files.last()
-        && let Some(recovered) = read_newest(layout, &files, newest)?
-    {
-        return Ok(recovered);
+    if let Some(newest) = files.last() {
+        match read_newest(layout, &files, newest) {
+            Ok(Some(recovered)) => return Ok(recovered),
+            Ok(None) => {}
+            Err(error) if is_unreadable(&error) => {}
+            Err(error) => return Err(error),
+        }
     }
     let (gathered, sled) = gather(layout)?;
     prove(gathered, sled)
@@ -260,7 +269,12 @@ fn open_sled(layout: &Layout) -> Result<(SledTrees, Loaded), Option<String>> {
 pub(crate) fn gather(layout: &Layout) -> Result<(Gathered, Option<SledTrees>), RecoveryError> {
     let mut gathered = Gathered::default();
     for file in generations::list(&layout.commit_log()).map_err(at(&layout.commit_log()))? {
-        gather_file(&mut gathered, &file)?;
+        match gather_file(&mut gathered, &file) {
+            Err(error) if is_unreadable(&error) => {
+                gathered.damaged.push((file.path.clone(), "the disk cannot read it".to_owned()));
+            }
+            other => other?,
+        }
     }
     let sled = match open_sled(layout) {
         Ok((mut sled, loaded)) => {
@@ -356,7 +370,8 @@ impl Gathered {
             let is_torn = self.torn.iter().any(|(path, _)| *path == older.file.path);
             if is_next && !is_torn && older.end != newer.base {
                 return Err(RecoveryError::Mixed(format!(
-                    "{} ends with commit {}, but {} goes on after commit {}: an older copy was put over newer data",
+                    "{} ends with commit {}, but {} goes on after commit {}: an older copy was put over newer data, or a copy over an \
+                     earlier copy",
                     older.file.path.display(),
                     older.end.sequence,
                     newer.file.path.display(),

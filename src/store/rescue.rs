@@ -1,22 +1,26 @@
 //! Looking at a copy, making one, and bringing what is left of a damaged store into a new one. None of it needs the key.
 
-use std::fs;
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
 use std::ops::RangeInclusive;
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use crate::domain::timestamp::Timestamp;
+use crate::random::random_bytes;
 use crate::store::commit_log::Header;
 use crate::store::directory::{self, Layout};
 use crate::store::generations;
-use crate::store::opening::{self, OpenError, VAULT_KEY};
-use crate::store::reached;
+use crate::store::opening::{self, OpenError, OpenErrorKind, VAULT_KEY};
+use crate::store::reached::{self, Evidence};
 use crate::store::recovery;
 use crate::store::sled_trees::SledTrees;
 use crate::store::state::{Kind, Position, State};
 
 /// Times that a copy of a running service is tried.
 const COPY_ATTEMPTS: u32 = 3;
+/// Size of the blocks in which files are copied.
+const COPY_BLOCK_BYTES: usize = 4096;
 
 /// What a store holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,8 +71,9 @@ struct Scratch(Layout);
 
 impl Scratch {
     fn create(parent: &Path) -> Result<Self, OpenError> {
-        let root = parent.join(format!(".connectord-{}", std::process::id()));
-        directory::create_private_directory(&root).map_err(|error| OpenError::io(&root, &error))?;
+        // A name that nobody can have prepared, and not one that is there: what is in it will be removed.
+        let root = parent.join(format!(".connectord-{}", hex::encode(random_bytes::<8>())));
+        DirBuilder::new().mode(0o700).create(&root).map_err(|error| OpenError::io(&root, &error))?;
         Ok(Self(Layout::new(&root)))
     }
 
@@ -76,7 +81,10 @@ impl Scratch {
     fn take_in(&self, source: &Path) -> Result<(), OpenError> {
         let target = self.0.sled();
         let fresh = if target.exists() { fs::remove_dir_all(&target) } else { Ok(()) };
-        fresh.and_then(|()| copy(source, &target)).map_err(|error| OpenError::io(source, &error))
+        fresh.and_then(|()| copy(source, &target)).map_err(|error| {
+            let message = format!("copying {} to {} failed: {error}", source.display(), target.display());
+            OpenError { kind: OpenErrorKind::Io, message }
+        })
     }
 }
 
@@ -108,6 +116,8 @@ pub fn find_sled_folder(path: &Path) -> Result<PathBuf, OpenError> {
 /// What is damaged or missing.
 pub fn verify(path: &Path, scratch: &Path) -> Result<Inventory, OpenError> {
     let source = find_sled_folder(path)?;
+    // Before the copy: a running service goes on meanwhile.
+    let mark = mark_of(path, &source)?;
     let scratch = Scratch::create(scratch)?;
     scratch.take_in(&source)?;
     let recovered = recovery::recover(&scratch.0).map_err(|error| {
@@ -116,6 +126,15 @@ pub fn verify(path: &Path, scratch: &Path) -> Result<Inventory, OpenError> {
             error.message.replace(&scratch.0.sled().display().to_string(), &source.display().to_string());
         error
     })?;
+    if let Some(mark) = mark.filter(|mark| mark.sequence > recovered.position.sequence) {
+        return Err(OpenError::damaged(format!(
+            "{} ends with commit {}, but {} shows that it had come to commit {}",
+            source.display(),
+            recovered.position.sequence,
+            mark.path.display(),
+            mark.sequence
+        )));
+    }
     Ok(Inventory::of(&recovered.state, &recovered.position))
 }
 
@@ -128,6 +147,16 @@ pub fn backup(source: &Layout, destination: &Path) -> Result<Inventory, OpenErro
         return Err(OpenError::refused(format!("{} exists; name a new directory", destination.display())));
     }
     let source_sled = find_sled_folder(source.root())?;
+    let is_inside = |parent: &Path| match (parent.canonicalize(), source_sled.canonicalize()) {
+        (Ok(parent), Ok(source)) => parent.starts_with(source),
+        _ => false,
+    };
+    if destination.parent().is_some_and(is_inside) {
+        return Err(OpenError::refused(format!(
+            "{} lies in what is to be copied; name a directory elsewhere",
+            destination.display()
+        )));
+    }
     let parent =
         destination.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let scratch = Scratch::create(parent)?;
@@ -172,7 +201,8 @@ pub fn salvage(path: &Path, destination: &Path) -> Result<Salvaged, OpenError> {
     if let Some(sled) = sled {
         sled.discard();
     }
-    let (last, _) = gathered.last();
+    let mark = mark_of(path, &source)?.map_or(0, |mark| mark.sequence);
+    let last = gathered.last().0.max(mark);
     gathered.count_torn_as_damaged();
     let damage = gathered.damage_sentences();
     let Some((store_id, _)) = gathered.store_id else {
@@ -222,7 +252,7 @@ fn copy(source: &Path, target: &Path) -> io::Result<()> {
         let (from, to) = (entry.path(), target.join(entry.file_name()));
         let copied = match entry.file_type()? {
             kind if kind.is_dir() => copy(&from, &to),
-            kind if kind.is_file() => fs::copy(&from, &to).map(|_| ()),
+            kind if kind.is_file() => copy_file(&from, &to),
             _ => Ok(()),
         };
         match copied {
@@ -231,4 +261,38 @@ fn copy(source: &Path, target: &Path) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Copies a file, whatever its rights were. A block that the disk cannot read becomes zeros: its checksum will tell.
+fn copy_file(from: &Path, to: &Path) -> io::Result<()> {
+    let source = File::open(from)?;
+    let target = OpenOptions::new().write(true).create_new(true).mode(0o600).open(to)?;
+    let mut block = vec![0; COPY_BLOCK_BYTES];
+    let mut offset = 0;
+    loop {
+        let length = match source.read_at(&mut block, offset) {
+            Ok(0) => return Ok(()),
+            Ok(length) => length,
+            Err(error) if error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error()) => {
+                let left = source.metadata()?.len().saturating_sub(offset);
+                if left == 0 {
+                    return Ok(());
+                }
+                let length = left.min(COPY_BLOCK_BYTES as u64) as usize;
+                block[..length].fill(0);
+                length
+            }
+            Err(error) => return Err(error),
+        };
+        target.write_all_at(&block[..length], offset)?;
+        offset += length as u64;
+    }
+}
+
+/// The mark beside a `sled` folder, where the path is a data directory.
+fn mark_of(path: &Path, source: &Path) -> Result<Option<Evidence>, OpenError> {
+    if source == path {
+        return Ok(None);
+    }
+    reached::find_any(&Layout::new(path)).map_err(|error| OpenError::io(path, &error))
 }

@@ -339,7 +339,7 @@ impl Writer {
     /// process ends: the page cache may claim what the disk does not have.
     fn write(&mut self, frames: &[u8]) -> Result<(), Unavailable> {
         let mut appended = self.log.file.write_all_at(frames, self.log.offset);
-        if is_disk_full(&appended) && generations::make_room(&self.layout) {
+        if is_disk_full(&appended) && generations::make_room(&self.layout, self.log.generation) {
             appended = self.log.file.write_all_at(frames, self.log.offset);
         }
         if let Err(append_error) = appended {
@@ -380,6 +380,12 @@ impl Writer {
                 self.remove_old_generations();
             }
             Err(error) => {
+                let path = self.layout.commit_log().join(commit_log::file_name(generation));
+                if path.exists() {
+                    self.fail(&format!(
+                        "a new generation of the commit log was made but not synced: {error}"
+                    ));
+                }
                 warn!(%error, "the commit log could not be rewritten; it goes on as it is");
                 self.rewrite_from_bytes = self.log.offset + self.growth_bytes;
             }
@@ -387,7 +393,7 @@ impl Writer {
     }
 
     fn remove_old_generations(&self) {
-        if let Err(error) = generations::remove_old(&self.layout) {
+        if let Err(error) = generations::remove_old(&self.layout, self.log.generation) {
             warn!(%error, "old generations of the commit log could not be removed");
         }
     }

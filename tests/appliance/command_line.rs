@@ -276,3 +276,18 @@ fn systemd_accepts_the_unit_and_finds_it_shut() {
         format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{text}");
 }
+
+#[test]
+fn a_log_that_cannot_be_written_does_not_end_the_service() {
+    let directory = TestDirectory::new();
+    let full = std::fs::File::options().write(true).open("/dev/full").expect("Linux has it");
+    let service = Service::start_command(directory.path(), &[], |command| {
+        let password = directory.path().join("password");
+        std::fs::write(&password, PASSWORD).expect("written");
+        command.env("CONNECTORD_LOG_LEVEL", "trace").stderr(full);
+        command.arg("--admin-password-file").arg(password);
+    });
+    service.admin().post(CONNECTORS, &json!({ "name": "a", "url": "h" })).expect_status(201);
+    service.admin().get(CONNECTORS).expect_status(200);
+    service.stop();
+}

@@ -219,3 +219,40 @@ fn the_log_is_rewritten_as_it_grows_and_nothing_is_lost() {
     assert_eq!(contents(&service), expected);
     service.stop();
 }
+
+#[test]
+fn a_copy_of_the_whole_data_directory_restores_too() {
+    let directory = TestDirectory::new();
+    let service = Service::start(directory.path());
+    add(&service, 0..5);
+    let (data, backup) = (directory.path().join("data"), directory.path().join("backup"));
+    let archive = |from: &Path, to: &Path| {
+        let copied = Command::new("cp").arg("-a").arg(from).arg(to).status().expect("cp runs");
+        assert!(copied.success());
+    };
+    archive(&data, &backup);
+    let expected = contents(&service);
+    add(&service, 5..8);
+    // The mark copied last is ahead of what was copied first; it must not speak for the copy.
+    fs::copy(data.join("reached"), backup.join("reached")).expect("copied");
+    service.stop();
+    fs::remove_dir_all(&data).expect("removed");
+    archive(&backup, &data);
+    let service = Service::start(directory.path());
+    assert_eq!(contents(&service), expected);
+    service.stop();
+}
+
+#[test]
+fn a_scratch_directory_is_new_and_its_parent_is_left_alone() {
+    let directory = TestDirectory::new();
+    let service = Service::start(directory.path());
+    add(&service, 0..3);
+    service.stop();
+    let data = text(&directory.path().join("data"));
+    let (status, said) = run(&["verify", &data, "--scratch", &text(&directory.path().join("typo/missing"))]);
+    assert!(status == 1 && !directory.path().join("typo").exists(), "{status} {said}");
+    let inside = text(&directory.path().join("data/sled/backup"));
+    let (status, said) = run(&["backup", "--data-dir", &data, &inside]);
+    assert!(status == 2 && said.contains("elsewhere"), "{status} {said}");
+}

@@ -72,7 +72,8 @@ impl From<RecoveryError> for OpenError {
                 commit_log::FORMAT_VERSION
             )),
             RecoveryError::Mixed(sentence) => Self::refused(format!(
-                "{sentence}. Nothing was changed. Restore a backup into an empty directory"
+                "{sentence}. Nothing was changed. Restore or copy into an empty directory; what is here can be brought into a new one with: \
+                 connectord salvage DIR OUT"
             )),
             RecoveryError::Damaged(damage) => {
                 let parts = damage.parts.join("; ");

@@ -3,7 +3,7 @@
 use std::fs::{self, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::Receiver;
 
 use tracing::{error, warn};
@@ -25,18 +25,24 @@ pub(super) fn take_up_log(layout: &Layout, recovered: &Recovered) -> Result<LogE
         LogState::Rewrite { generation, damaged } => {
             let header =
                 Header { store_id: recovered.store_id, generation: *generation, base: recovered.position };
-            let created = generations::create(layout, &header, &recovered.state);
-            created.and_then(|log| {
-                for path in damaged {
-                    let name = path.file_name().unwrap_or_default();
-                    directory::move_aside(path, &layout.set_aside().join(name))?;
-                    warn!(path = %path.display(), set_aside = %layout.set_aside().display(), "set a damaged file aside");
-                }
-                Ok(log)
-            })
+            // Each step leaves one half whole, wherever a crash comes: the state is in sled, or in the new generation.
+            match &recovered.sled {
+                SledState::Current(_) => set_logs_aside(layout, damaged)
+                    .and_then(|()| generations::create(layout, &header, &recovered.state)),
+                SledState::Rebuild(_) => generations::create(layout, &header, &recovered.state)
+                    .and_then(|log| set_logs_aside(layout, damaged).map(|()| log)),
+            }
         }
     };
     result.map_err(|error| OpenError::io(&log_directory, &error))
+}
+
+fn set_logs_aside(layout: &Layout, damaged: &[PathBuf]) -> io::Result<()> {
+    for path in damaged {
+        directory::move_aside(path, &layout.set_aside().join(path.file_name().unwrap_or_default()))?;
+        warn!(path = %path.display(), set_aside = %layout.set_aside().display(), "set a damaged file aside");
+    }
+    Ok(())
 }
 
 /// An append that did not end was never acknowledged. Its bytes are kept aside before they are cut.
@@ -109,7 +115,7 @@ fn set_sled_aside(layout: &Layout) -> io::Result<()> {
     directory::create_private_directory(&aside)?;
     for entry in fs::read_dir(layout.sled())? {
         let entry = entry?;
-        if entry.file_name() != "commit-log" {
+        if entry.file_name() != "commit-log" && entry.file_name() != "lost+found" {
             fs::rename(entry.path(), aside.join(entry.file_name()))?;
         }
     }
