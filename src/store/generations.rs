@@ -62,6 +62,9 @@ pub(crate) fn list(directory: &Path) -> io::Result<Vec<GenerationFile>> {
 pub(crate) fn create(layout: &Layout, header: &Header, state: &State) -> io::Result<LogEnd> {
     let path = layout.commit_log().join(commit_log::file_name(header.generation));
     let content = commit_log::encode_generation(header, state);
+    if path.exists() {
+        return Err(io::ErrorKind::AlreadyExists.into());
+    }
     let temporary = layout.root().join("new-generation");
     directory::remove_if_present(&temporary)?;
     let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&temporary)?;

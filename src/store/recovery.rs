@@ -269,6 +269,7 @@ fn open_sled(layout: &Layout) -> Result<(SledTrees, Loaded), Option<String>> {
 pub(crate) fn gather(layout: &Layout) -> Result<(Gathered, Option<SledTrees>), RecoveryError> {
     let mut gathered = Gathered::default();
     for file in generations::list(&layout.commit_log()).map_err(at(&layout.commit_log()))? {
+        gathered.newest_generation = gathered.newest_generation.max(file.generation);
         match gather_file(&mut gathered, &file) {
             Err(error) if is_unreadable(&error) => {
                 gathered.damaged.push((file.path.clone(), "the disk cannot read it".to_owned()));
@@ -304,7 +305,6 @@ fn gather_file(gathered: &mut Gathered, file: &GenerationFile) -> Result<(), Rec
         Entry::StateEnd(position) => base = Some(position),
         Entry::Commit(position, changes) => commits.push((position, changes)),
     })?;
-    gathered.newest_generation = gathered.newest_generation.max(file.generation);
     match &scan.header {
         Ok(header) => gathered.note_store(header.store_id, &file.path)?,
         Err(reason) => gathered.damaged.push((file.path.clone(), reason.clone())),
