@@ -136,7 +136,7 @@ pub(super) fn mend(layout: &Layout) -> Result<(State, Position), OpenError> {
 /// Makes a new store: the key file first, then the log with the vault in it. From then on the store exists.
 fn create(directory: &DataDirectory, key_path: &Path) -> Result<(), OpenError> {
     let mark =
-        reached::find_any(directory).map_err(|error| OpenError::io(&directory.commit_log(), &error))?;
+        reached::find(directory, None).map_err(|error| OpenError::io(&directory.commit_log(), &error))?;
     if let Some(mark) = mark {
         return Err(OpenError::refused(format!(
             "{} shows that this directory held a store, but the files of {} are missing. Put them back, or name another \

@@ -51,9 +51,9 @@ impl ReachedMark {
     }
 }
 
-/// The furthest that the marks prove, of this store.
-pub(crate) fn find(layout: &Layout, store_id: [u8; 16]) -> io::Result<Option<Evidence>> {
-    let beside = read_beside(layout, Some(store_id));
+/// The furthest that the marks prove: of this store, or of whatever store is there.
+pub(crate) fn find(layout: &Layout, store_id: Option<[u8; 16]>) -> io::Result<Option<Evidence>> {
+    let beside = read_beside(layout, store_id);
     let inside = names(layout)?.into_iter().max_by_key(|evidence| evidence.sequence);
     Ok([beside, inside].into_iter().flatten().max_by_key(|evidence| evidence.sequence))
 }
@@ -66,13 +66,6 @@ pub(crate) fn set_inside(layout: &Layout, sequence: u64) -> io::Result<()> {
         directory::remove_if_present(&other.path)?;
     }
     Ok(())
-}
-
-/// The furthest that the marks prove, of whatever store is there.
-pub(crate) fn find_any(layout: &Layout) -> io::Result<Option<Evidence>> {
-    let beside = read_beside(layout, None);
-    let inside = names(layout)?.into_iter().max_by_key(|evidence| evidence.sequence);
-    Ok([beside, inside].into_iter().flatten().max_by_key(|evidence| evidence.sequence))
 }
 
 fn read_beside(layout: &Layout, store_id: Option<[u8; 16]>) -> Option<Evidence> {

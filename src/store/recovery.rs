@@ -27,6 +27,15 @@ pub(crate) struct Recovered {
     pub(crate) sled: SledState,
 }
 
+impl Recovered {
+    /// The state at the end of a generation that goes on.
+    fn on_log(file: &GenerationFile, header: &Header, scan: &Scan, state: State, sled: SledState) -> Self {
+        let log =
+            LogState::Goes { file: file.clone(), end_offset: scan.end_offset, torn_bytes: scan.torn_bytes };
+        Self { store_id: header.store_id, state, position: scan.position, log, sled }
+    }
+}
+
 /// What the log needs.
 pub(crate) enum LogState {
     /// The newest generation goes on at this offset; behind it are so many bytes of an append that did not end.
@@ -134,7 +143,7 @@ fn read_newest(
     let path = &newest.path;
     let Ok(header) = commit_log::read_file_header(path).map_err(read_error(path))? else { return Ok(None) };
     let is_behind_mark = |sequence: u64| {
-        let evidence = reached::find(layout, header.store_id).map_err(at(&layout.commit_log()))?;
+        let evidence = reached::find(layout, Some(header.store_id)).map_err(at(&layout.commit_log()))?;
         Ok(evidence.is_some_and(|evidence| evidence.sequence > sequence))
     };
     let reason = match open_sled(layout) {
@@ -166,17 +175,7 @@ fn read_newest(
     if !scan.is_whole() || !state.is_at(&scan.position) || is_behind_mark(scan.position.sequence)? {
         return Ok(None);
     }
-    Ok(Some(Recovered {
-        store_id: header.store_id,
-        state,
-        position: scan.position,
-        log: LogState::Goes {
-            file: newest.clone(),
-            end_offset: scan.end_offset,
-            torn_bytes: scan.torn_bytes,
-        },
-        sled: SledState::Rebuild(reason),
-    }))
+    Ok(Some(Recovered::on_log(newest, &header, &scan, state, SledState::Rebuild(reason))))
 }
 
 /// Proves sled against the newest generation and replays what follows; `None` where that does not work out.
@@ -213,17 +212,7 @@ fn replay_onto_sled(
             SledState::Rebuild(Some(reason))
         }
     };
-    Ok(Some(Recovered {
-        store_id: header.store_id,
-        state,
-        position: scan.position,
-        log: LogState::Goes {
-            file: newest.clone(),
-            end_offset: scan.end_offset,
-            torn_bytes: scan.torn_bytes,
-        },
-        sled,
-    }))
+    Ok(Some(Recovered::on_log(newest, header, &scan, state, sled)))
 }
 
 fn scan_file(file: &GenerationFile, visit: impl FnMut(Entry)) -> Result<Scan, RecoveryError> {
@@ -291,7 +280,7 @@ pub(crate) fn gather(layout: &Layout) -> Result<(Gathered, Option<SledTrees>), R
         Err(None) => None,
     };
     if let Some((store_id, _)) = gathered.store_id {
-        gathered.evidence = reached::find(layout, store_id).map_err(at(&layout.commit_log()))?;
+        gathered.evidence = reached::find(layout, Some(store_id)).map_err(at(&layout.commit_log()))?;
     }
     Ok((gathered, sled))
 }

@@ -162,7 +162,7 @@ pub fn backup(source: &Layout, destination: &Path) -> Result<Inventory, OpenErro
     let scratch = Scratch::create(parent)?;
     let mut last_error = None;
     for _ in 0..COPY_ATTEMPTS {
-        let marks = reached::find_any(source).map_err(|error| OpenError::io(source.root(), &error))?;
+        let marks = reached::find(source, None).map_err(|error| OpenError::io(source.root(), &error))?;
         let needed = marks.map_or(0, |evidence| evidence.sequence);
         scratch.take_in(&source_sled)?;
         match opening::mend(&scratch.0) {
@@ -294,5 +294,5 @@ fn mark_of(path: &Path, source: &Path) -> Result<Option<Evidence>, OpenError> {
     if source == path {
         return Ok(None);
     }
-    reached::find_any(&Layout::new(path)).map_err(|error| OpenError::io(path, &error))
+    reached::find(&Layout::new(path), None).map_err(|error| OpenError::io(path, &error))
 }

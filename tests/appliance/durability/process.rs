@@ -1,15 +1,11 @@
 //! Starts that may be refused, file systems of a test's own, and what is called from outside.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::time::Duration;
 
 use crate::harness::http::Client;
-use crate::harness::service::{command, wait_until};
-
-const START_TIMEOUT: Duration = Duration::from_secs(30);
+use crate::harness::service::{command, ready_address, wait_until};
 
 /// How a start went.
 pub enum Start {
@@ -32,19 +28,10 @@ pub fn start(directory: &Path, variables: &[(&str, &str)]) -> Start {
     let mut command = command(&["serve", "--listen", "127.0.0.1:0", "--data-dir", &data]);
     command.envs(variables.iter().copied()).stdout(Stdio::piped()).stderr(File::create(&log).expect("a log"));
     let mut child = command.spawn().expect("the binary starts");
-    let output = child.stdout.take().expect("piped");
-    let (sender, receiver) = std::sync::mpsc::channel();
-    std::thread::spawn(move || {
-        let mut lines = BufReader::new(output);
-        let mut line = String::new();
-        let _ = lines.read_line(&mut line);
-        let _ = sender.send(line);
-        let _ = lines.read_to_end(&mut Vec::new());
-    });
-    let line = receiver.recv_timeout(START_TIMEOUT).unwrap_or_default();
+    let address = ready_address(&mut child);
     let said = || std::fs::read_to_string(&log).unwrap_or_default();
-    if let Some(address) = line.trim().strip_prefix("listening on http://") {
-        return Start::Serving(Process { child, address: address.to_owned(), log });
+    if let Some(address) = address {
+        return Start::Serving(Process { child, address, log });
     }
     let mut status = None;
     wait_until("the end of a start that was refused", || {

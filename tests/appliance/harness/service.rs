@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::http::{Client, basic};
 
 pub const PASSWORD: &str = "correct horse battery staple";
-const START_TIMEOUT: Duration = Duration::from_secs(20);
+const START_TIMEOUT: Duration = Duration::from_secs(30);
 const STOP_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A directory that goes with its test.
@@ -58,6 +58,23 @@ pub fn command(arguments: &[&str]) -> Command {
     command
 }
 
+/// The address in the ready line of a service whose output is piped; `None` where it ends without one, or says none in
+/// time.
+pub fn ready_address(child: &mut Child) -> Option<String> {
+    let output = child.stdout.take().expect("piped");
+    let (sender, receiver) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let mut lines = BufReader::new(output);
+        let mut line = String::new();
+        let _ = lines.read_line(&mut line);
+        let _ = sender.send(line);
+        // Read on, so that the service never waits for a full pipe.
+        let _ = lines.read_to_end(&mut Vec::new());
+    });
+    let line = receiver.recv_timeout(START_TIMEOUT).unwrap_or_default();
+    line.trim().strip_prefix("listening on http://").map(str::to_owned)
+}
+
 /// A running service.
 pub struct Service {
     child: Child,
@@ -97,18 +114,7 @@ impl Service {
         command.args(arguments).stdout(Stdio::piped()).stderr(log);
         prepare(&mut command);
         let mut child = command.spawn().expect("the binary starts");
-        let output = child.stdout.take().expect("piped");
-        let (sender, receiver) = std::sync::mpsc::channel();
-        std::thread::spawn(move || {
-            let mut lines = BufReader::new(output);
-            let mut line = String::new();
-            let _ = lines.read_line(&mut line);
-            let _ = sender.send(line);
-            // Read on, so that the service never waits for a full pipe.
-            let _ = lines.read_to_end(&mut Vec::new());
-        });
-        let line = receiver.recv_timeout(START_TIMEOUT).unwrap_or_default();
-        let Some(address) = line.trim().strip_prefix("listening on http://") else {
+        let Some(address) = ready_address(&mut child) else {
             let _ = child.kill();
             let _ = child.wait();
             panic!(
@@ -116,7 +122,7 @@ impl Service {
                 std::fs::read_to_string(directory.join("log.txt")).unwrap_or_default()
             );
         };
-        Self { child, address: address.to_owned(), directory: directory.to_owned() }
+        Self { child, address, directory: directory.to_owned() }
     }
 
     pub fn address(&self) -> &str {
