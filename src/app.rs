@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tracing::{info, warn};
 
+use crate::cloud::Cloud;
 use crate::config::Config;
 use crate::credentials::Credentials;
 use crate::domain::api_key::ApiKey;
@@ -39,8 +40,8 @@ pub struct App {
 
 impl App {
     /// Puts the parts together.
-    pub fn new(config: Config, store: Arc<Store>) -> Self {
-        let jobs = Jobs::new(config.jobs.clone(), Arc::clone(&store));
+    pub fn new(config: Config, store: Arc<Store>, cloud: Cloud) -> Self {
+        let jobs = Jobs::new(config.jobs.clone(), Arc::clone(&store), cloud);
         let first_password_waits = AtomicBool::new(store.directory().first_start_file().exists());
         Self {
             config,

@@ -1,61 +1,136 @@
 //! Cloud services: lists the buckets that a connector can see, or says what is wrong with it.
+//!
+//! An [`errand::Errand`] is what is in force of one test: attributes, mount options and configuration put together. Each
+//! protocol (`s3`, `azure`, `swift`) sends its requests by the errand's [`http::Client`], which knows at which step a
+//! request failed; `verdict` has the words.
 
+mod azure;
+mod errand;
 mod http;
+mod probing;
 mod s3;
+mod swift;
 mod verdict;
 
-use std::time::Duration;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::domain::bucket::Bucket;
+use futures_util::FutureExt as _;
+use tokio::time::Instant;
+
+use crate::config::CloudConfig;
 use crate::domain::connector::Settings;
-use crate::domain::endpoint;
-use crate::domain::job::Verdict;
-use crate::domain::provider::Provider;
+use crate::domain::job::Task;
+use crate::domain::verdict::{Failure, Findings, Verdict};
 
-/// Times that a test may take.
-#[derive(Debug, Clone, Copy)]
-pub struct TestTimes {
-    /// For the whole test.
-    pub deadline: Duration,
-    /// Of this, to connect.
-    pub connect_timeout: Duration,
+use errand::{Errand, Protocol};
+use http::Outside;
+
+/// Most buckets of one list; a longer one is cut, and says so.
+const BUCKETS_MAX: usize = 20_000;
+/// Most pages of one list, so that a server which sends one bucket a page ends too.
+const PAGES_MAX: usize = 500;
+/// Requests of one test that are under way at once.
+const REQUESTS_AT_ONCE: usize = 8;
+
+/// The way to all cloud services.
+pub struct Cloud {
+    config: CloudConfig,
+    outside: Outside,
 }
 
-/// Lists the buckets of the account, sorted by name.
-///
-/// # Errors
-/// What is wrong with the connector, and what to change.
-pub async fn list_buckets(settings: &Settings, times: TestTimes) -> Result<Vec<Bucket>, Verdict> {
-    let listing = async {
-        match settings.provider {
-            Provider::Azure => Err(verdict::provider_not_supported(settings.provider)),
-            Provider::GenericS3
-            | Provider::AmazonAwsS3
-            | Provider::CloudianHyperstore
-            | Provider::ScalityRing
-            | Provider::DellEmcEcs
-            | Provider::GoogleCloudStorage
-            | Provider::OpenstackSwift
-            | Provider::Wasabi
-            | Provider::QuantumActivescale
-            | Provider::DatacoreSwarm => s3::list_buckets(settings, times).await,
+/// How far a test is. Steps are requests: one for the list, then one for each bucket that is asked about.
+#[derive(Debug, Default)]
+pub struct Progress {
+    done: AtomicU64,
+    more: AtomicU64,
+}
+
+/// How far a test is, at a moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Steps {
+    /// Steps done.
+    pub done: u64,
+    /// Steps in all, as far as they are known.
+    pub total: u64,
+}
+
+impl Cloud {
+    /// Reads what the configuration names. `own_listener` is the service's own address, which no test may reach.
+    ///
+    /// # Errors
+    /// What is wrong with the file of certificates.
+    pub fn new(config: CloudConfig, own_listener: SocketAddr) -> Result<Self, String> {
+        let outside = Outside::new(&config, own_listener)?;
+        Ok(Self { config, outside })
+    }
+
+    /// Lists the buckets of the account, sorted by name.
+    ///
+    /// # Errors
+    /// What is wrong with the connector, and what to change.
+    pub async fn list_buckets(&self, task: &Task, progress: &Progress) -> Result<Findings, Failure> {
+        let deadline = Instant::now() + self.config.deadline;
+        let notes = errand::notes_on_options(&task.settings);
+        let listed = async {
+            let errand = Errand::new(&self.config, &self.outside, task, progress, deadline)?;
+            let listed = tokio::time::timeout_at(deadline, list(&errand)).await;
+            listed.unwrap_or_else(|_| Err(verdict::deadline_passed(self.config.deadline)))
+        };
+        match listed.await {
+            Ok(mut findings) => {
+                findings.buckets.sort_by(|left, right| left.name.cmp(&right.name));
+                findings.buckets.dedup_by(|left, right| left.name == right.name);
+                findings.notes.extend(notes);
+                Ok(findings)
+            }
+            Err(verdict) => Err(Failure { verdict, notes }),
         }
-    };
-    let ended = tokio::time::timeout(times.deadline, listing).await;
-    let mut buckets = ended.unwrap_or_else(|_| Err(verdict::timed_out(times.deadline)))?;
-    buckets.sort_by(|left, right| left.name.cmp(&right.name));
-    Ok(buckets)
+    }
+}
+
+async fn list(errand: &Errand<'_>) -> Result<Findings, Verdict> {
+    match errand.protocol {
+        Protocol::S3 => {
+            let listed = s3::list(errand).await;
+            errand.progress.step();
+            probing::or_probe(errand, listed, |name| s3::probe(errand, name).boxed()).await
+        }
+        Protocol::Azure => {
+            let listed = azure::list(errand).await;
+            errand.progress.step();
+            probing::or_probe(errand, listed, |name| azure::probe(errand, name).boxed()).await
+        }
+        Protocol::Swift(version) => {
+            let account = swift::sign_in(errand, version).await?;
+            let listed = swift::list(errand, &account).await;
+            errand.progress.step();
+            probing::or_probe(errand, listed, |name| swift::probe(errand, &account, name).boxed()).await
+        }
+    }
 }
 
 /// Host and port that a test of these settings connects to, for bounding tests against one of them.
 pub fn endpoint_of(settings: &Settings) -> String {
-    let url = effective_url(settings).and_then(|url| endpoint::parse_endpoint(&url).ok());
-    let authority = url.and_then(|url| Some(format!("{}:{}", url.host_str()?, url.port_or_known_default()?)));
+    let url = errand::effective_url(settings).ok();
+    let authority =
+        url.and_then(|(url, _)| Some(format!("{}:{}", url.host_str()?, url.port_or_known_default()?)));
     authority.unwrap_or_default()
 }
 
-fn effective_url(settings: &Settings) -> Option<String> {
-    settings.url.clone().or_else(|| {
-        settings.provider.well_known_endpoint(settings.region.as_deref(), settings.access_key.as_deref())
-    })
+impl Progress {
+    /// How far the test is now.
+    pub fn steps(&self) -> Steps {
+        // In this order, so that what is done is never more than what there is in all.
+        let done = self.done.load(Ordering::Acquire);
+        Steps { done, total: 1 + self.more.load(Ordering::Acquire) }
+    }
+
+    fn step(&self) {
+        self.done.fetch_add(1, Ordering::AcqRel);
+    }
+
+    fn add_steps(&self, count: usize) {
+        self.more.fetch_add(count as u64, Ordering::AcqRel);
+    }
 }

@@ -10,6 +10,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::domain::nearest;
 use crate::store::StoreOptions;
 
 use settings::{SETTINGS, Setting, Value};
@@ -32,6 +33,8 @@ pub struct Config {
     pub limits: Limits,
     /// Test jobs.
     pub jobs: JobsConfig,
+    /// How tests reach the cloud.
+    pub cloud: CloudConfig,
     /// The store.
     pub store: StoreOptions,
     /// Origins whose pages may call the API from a browser.
@@ -77,14 +80,23 @@ pub struct JobsConfig {
     pub queue_capacity: usize,
     /// Of these, jobs of one caller.
     pub queue_capacity_per_caller: usize,
-    /// Time for one test.
-    pub deadline: Duration,
-    /// Of this, time to connect.
-    pub connect_timeout: Duration,
     /// How long ended jobs are kept.
     pub keep: Duration,
     /// How many ended jobs are kept.
     pub keep_count: usize,
+}
+
+/// How tests reach the cloud.
+#[derive(Debug, Clone)]
+pub struct CloudConfig {
+    /// Time for one test.
+    pub deadline: Duration,
+    /// Of this, time to connect.
+    pub connect_timeout: Duration,
+    /// Certificates that are trusted besides the public authorities'.
+    pub ca_file: Option<PathBuf>,
+    /// Whether connectors without a proxy of their own use the one that the environment names.
+    pub proxy_from_environment: bool,
 }
 
 /// A setting given by a flag: its key and its text.
@@ -138,7 +150,7 @@ pub fn load(
             },
             None => problems.push(format!(
                 "environment: {name} names no setting{}",
-                settings::suggest(&name, SETTINGS.iter().map(Setting::environment_name))
+                nearest::suggest(&name, SETTINGS.iter().map(Setting::environment_name))
             )),
         }
     }
@@ -200,10 +212,14 @@ impl Settings {
                 parallel_per_endpoint: count("jobs.parallel_per_endpoint"),
                 queue_capacity: count("jobs.queue_capacity"),
                 queue_capacity_per_caller: count("jobs.queue_capacity_per_caller"),
-                deadline: Duration::from_millis(self.integer("jobs.deadline_ms")),
-                connect_timeout: Duration::from_millis(self.integer("jobs.connect_timeout_ms")),
                 keep: Duration::from_secs(self.integer("jobs.keep_hours") * 3600),
                 keep_count: count("jobs.keep_count"),
+            },
+            cloud: CloudConfig {
+                deadline: Duration::from_millis(self.integer("jobs.deadline_ms")),
+                connect_timeout: Duration::from_millis(self.integer("jobs.connect_timeout_ms")),
+                ca_file: self.path("cloud.ca_file"),
+                proxy_from_environment: self.text("cloud.proxy_from_environment") == "yes",
             },
             store: StoreOptions { log_growth_bytes: self.integer("store.log_growth_kib") * 1024 },
             allowed_origins: self.texts("browser.allowed_origins"),

@@ -2,6 +2,7 @@
 //!
 //! Everything here is parsed once at the edge (`ConnectorName::parse`) and plain inside.
 
+pub mod address;
 pub mod api_key;
 pub mod bucket;
 pub mod connector;
@@ -9,10 +10,16 @@ pub mod endpoint;
 pub mod job;
 pub mod listing;
 pub mod masked;
+pub mod mount_options;
+pub mod nearest;
+pub mod option_list;
+pub mod option_names;
 pub mod patch;
 pub mod provider;
 pub mod scope;
 pub mod secret;
+pub mod test_options;
 pub mod timestamp;
 pub mod user;
+pub mod verdict;
 pub mod violation;

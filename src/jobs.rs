@@ -11,12 +11,13 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tracing::{error, info, warn};
 
-use crate::cloud::{self, TestTimes};
+use crate::cloud::{Cloud, Progress, Steps};
 use crate::config::JobsConfig;
 use crate::domain::bucket::Bucket;
 use crate::domain::connector::Settings;
-use crate::domain::job::{INTERRUPTED_RUNS_MAX, Job, JobState, Verdict};
+use crate::domain::job::{INTERRUPTED_RUNS_MAX, Job, JobState, Task};
 use crate::domain::timestamp::Timestamp;
+use crate::domain::verdict::{Failure, Findings, Verdict};
 use crate::store::{Store, Transaction, Unavailable};
 
 use queue::{Queue, Waiting};
@@ -34,26 +35,16 @@ const STORE_RETRY_PAUSE: Duration = Duration::from_secs(5);
 pub struct Jobs {
     config: JobsConfig,
     store: Arc<Store>,
+    cloud: Cloud,
     queue: Mutex<Queue>,
     stopping: watch::Sender<bool>,
 }
 
-/// How far a job is that has not ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Progress {
-    /// Whether it is being worked on.
-    pub is_working: bool,
-    /// Steps done.
-    pub done: u64,
-    /// Steps in all.
-    pub total: u64,
-}
-
 impl Jobs {
     /// With an empty queue.
-    pub fn new(config: JobsConfig, store: Arc<Store>) -> Arc<Self> {
+    pub fn new(config: JobsConfig, store: Arc<Store>, cloud: Cloud) -> Arc<Self> {
         let queue = Mutex::new(Queue::new(&config));
-        Arc::new(Self { config, store, queue, stopping: watch::Sender::new(false) })
+        Arc::new(Self { config, store, cloud, queue, stopping: watch::Sender::new(false) })
     }
 
     /// Takes up what an earlier process left: queued jobs run again, those interrupted too often are failed.
@@ -61,13 +52,13 @@ impl Jobs {
         let snapshot = self.store.snapshot();
         let mut resumed = 0;
         for job in snapshot.jobs().iter() {
-            let JobState::Queued { settings, runs_begun } = &job.state else { continue };
+            let JobState::Queued { task, runs_begun } = &job.state else { continue };
             if *runs_begun >= INTERRUPTED_RUNS_MAX {
-                self.end(job.id, Err(Verdict::interrupted())).await;
+                self.end(job.id, Err(Verdict::interrupted().into())).await;
                 continue;
             }
             resumed += 1;
-            self.lock().push(Waiting::new(job.id, &job.caller, settings));
+            self.lock().push(Waiting::new(job.id, &job.caller, &task.settings));
         }
         if resumed > 0 {
             info!(jobs = resumed, "tests of before the restart run again");
@@ -92,9 +83,9 @@ impl Jobs {
         self.start_ready();
     }
 
-    /// How far a stored job is that has not ended.
-    pub fn progress(&self, id: u64) -> Progress {
-        Progress { is_working: self.lock().is_running(id), done: 0, total: 1 }
+    /// How far a job is that is being worked on.
+    pub fn progress(&self, id: u64) -> Option<Steps> {
+        self.lock().progress(id)
     }
 
     /// Whether an ended job is past its time; it counts as gone even before it is removed.
@@ -129,12 +120,12 @@ impl Jobs {
             let jobs = Arc::clone(self);
             tokio::spawn(async move {
                 let run = tokio::spawn({
-                    let (jobs, id) = (Arc::clone(&jobs), waiting.id());
-                    async move { jobs.run(id).await }
+                    let (jobs, id, progress) = (Arc::clone(&jobs), waiting.id(), waiting.progress());
+                    async move { jobs.run(id, &progress).await }
                 });
                 if run.await.is_err() {
                     error!(job = waiting.id(), "a test panicked");
-                    jobs.end(waiting.id(), Err(Verdict::interrupted())).await;
+                    jobs.end(waiting.id(), Err(Verdict::interrupted().into())).await;
                 }
                 jobs.lock().finish(&waiting);
                 jobs.start_ready();
@@ -146,32 +137,35 @@ impl Jobs {
         self.lock().start_next()
     }
 
-    async fn run(&self, id: u64) {
-        let Some(Some(settings)) = self.store_at_last(move |transaction| begin(transaction, id)).await else {
+    async fn run(&self, id: u64, progress: &Progress) {
+        let Some(Some(task)) = self.store_at_last(move |transaction| begin(transaction, id)).await else {
             return;
         };
-        let times =
-            TestTimes { deadline: self.config.deadline, connect_timeout: self.config.connect_timeout };
         let result = tokio::select! {
-            result = cloud::list_buckets(&settings, times) => result,
+            result = self.cloud.list_buckets(&task, progress) => result,
             () = self.stopped() => return self.put_back(id).await,
         };
         self.end(id, result).await;
     }
 
-    async fn end(&self, id: u64, result: Result<Vec<Bucket>, Verdict>) {
+    async fn end(&self, id: u64, result: Result<Findings, Failure>) {
         let job_id = self.store.snapshot().jobs().get(id).map(|job| job.job_id.clone()).unwrap_or_default();
         match &result {
-            Ok(buckets) => info!(job_id, buckets = buckets.len(), "a test completed"),
-            Err(verdict) => info!(job_id, verdict = verdict.code, "a test failed"),
+            Ok(findings) => info!(job_id, buckets = findings.buckets.len(), "a test completed"),
+            Err(failure) => info!(
+                job_id,
+                stage = failure.verdict.stage.name(),
+                verdict = failure.verdict.code,
+                "a test failed"
+            ),
         }
         let config = self.config.clone();
         self.store_at_last(move |transaction| {
             let ended_at = transaction.now();
             if let Some(job) = transaction.index().jobs().get(id) {
                 let state = match result.clone() {
-                    Ok(buckets) => JobState::Completed { ended_at, buckets },
-                    Err(verdict) => JobState::Failed { ended_at, verdict },
+                    Ok(findings) => JobState::Completed { ended_at, findings },
+                    Err(failure) => JobState::Failed { ended_at, failure },
                 };
                 let job = Job { state, ..Job::clone(job) };
                 transaction.put(job);
@@ -229,17 +223,17 @@ impl Jobs {
 }
 
 /// Counts the run before it begins, so that a test that takes the process down is not tried for ever.
-fn begin(transaction: &mut Transaction<'_>, id: u64) -> Option<Box<Settings>> {
+fn begin(transaction: &mut Transaction<'_>, id: u64) -> Option<Box<Task>> {
     count_run(transaction, id, |runs_begun| runs_begun + 1)
 }
 
-fn count_run(transaction: &mut Transaction<'_>, id: u64, count: fn(u32) -> u32) -> Option<Box<Settings>> {
+fn count_run(transaction: &mut Transaction<'_>, id: u64, count: fn(u32) -> u32) -> Option<Box<Task>> {
     let job = Job::clone(transaction.index().jobs().get(id)?);
-    let JobState::Queued { settings, runs_begun } = &job.state else { return None };
-    let settings = settings.clone();
-    let state = JobState::Queued { settings: settings.clone(), runs_begun: count(*runs_begun) };
+    let JobState::Queued { task, runs_begun } = &job.state else { return None };
+    let task = task.clone();
+    let state = JobState::Queued { task: task.clone(), runs_begun: count(*runs_begun) };
     transaction.put(Job { state, ..job });
-    Some(settings)
+    Some(task)
 }
 
 fn remove_old(transaction: &mut Transaction<'_>, config: &JobsConfig) {
@@ -266,12 +260,18 @@ fn is_older_than(job: &Job, keep: Duration, now: Timestamp) -> bool {
 
 /// About how much memory the result takes.
 fn result_bytes(job: &Job) -> usize {
+    let of_bucket = |bucket: &Bucket| {
+        bucket.name.len() + bucket.location.as_ref().map_or(0, String::len) + size_of::<Bucket>()
+    };
+    let of_verdict = |verdict: &Verdict| verdict.message.len() + verdict.hint.len() + size_of::<Verdict>();
     match &job.state {
-        JobState::Completed { buckets, .. } => {
-            let texts = |bucket: &Bucket| bucket.name.len() + bucket.location.as_ref().map_or(0, String::len);
-            buckets.iter().map(|bucket| texts(bucket) + size_of::<Bucket>()).sum()
+        JobState::Completed { findings, .. } => {
+            let notes: usize = findings.notes.iter().map(of_verdict).sum();
+            notes + findings.buckets.iter().map(of_bucket).sum::<usize>()
         }
-        JobState::Failed { verdict, .. } => verdict.message.len() + verdict.hint.len() + size_of::<Job>(),
+        JobState::Failed { failure, .. } => {
+            of_verdict(&failure.verdict) + failure.notes.iter().map(of_verdict).sum::<usize>()
+        }
         JobState::Queued { .. } => 0,
     }
 }

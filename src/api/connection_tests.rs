@@ -10,9 +10,11 @@ use crate::api::error::ApiError;
 use crate::api::reply::Reply;
 use crate::api::request::{Call, Field};
 use crate::api::routes::{Answer, Parameter};
+use crate::domain::bucket::{self, Bucket};
 use crate::domain::connector::{Connector, ConnectorPatch, Settings};
-use crate::domain::job::{Job, JobState, Verdict};
+use crate::domain::job::{Job, JobState, Task};
 use crate::domain::scope::CONNECTORS_SHOW;
+use crate::domain::verdict::{Failure, Verdict};
 use crate::domain::violation::{Reason, Violation, echo};
 use crate::jobs::QueueFull;
 use crate::random::random_uuid;
@@ -26,6 +28,9 @@ pub const JOB_ID: Parameter = Parameter {
     description: "ID of the job, from the answer that started it.",
 };
 
+/// Most buckets that one test asks for one by one.
+const PROBE_BUCKETS_MAX: usize = 100;
+
 /// A test job.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "ActiveJobStatus")]
@@ -38,7 +43,7 @@ pub struct JobView<'a> {
     total: u64,
     /// What is wrong; only where the job failed.
     #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<VerdictView<'a>>,
+    error: Option<FailureView<'a>>,
 }
 
 /// How far a job is.
@@ -52,6 +57,17 @@ enum JobStatus {
 
 /// What is wrong with a connector.
 #[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "TestFailure")]
+pub struct FailureView<'a> {
+    #[serde(flatten)]
+    verdict: VerdictView<'a>,
+    /// What is to be known besides; left out where there is nothing.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    notes: Vec<VerdictView<'a>>,
+}
+
+/// One thing that is wrong, or to be known.
+#[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "Verdict")]
 pub struct VerdictView<'a> {
     /// A word for programs.
@@ -60,8 +76,38 @@ pub struct VerdictView<'a> {
     message: String,
     /// What to change.
     hint: &'a str,
-    /// How far the test came.
-    stage: &'a str,
+    /// How far the test came: configuration, resolve, connect, proxy, tls, http, authentication, authorization or answer.
+    stage: &'static str,
+    /// The attribute of the connector that the hint is about; left out where it is about none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    attribute: Option<&'a str>,
+}
+
+impl<'a> VerdictView<'a> {
+    fn new(verdict: &'a Verdict) -> Self {
+        Self {
+            code: &verdict.code,
+            message: verdict.to_string(),
+            hint: &verdict.hint,
+            stage: verdict.stage.name(),
+            attribute: verdict.attribute.as_deref(),
+        }
+    }
+
+    fn all(notes: &'a [Verdict]) -> Vec<Self> {
+        notes.iter().map(Self::new).collect()
+    }
+}
+
+impl<'a> FailureView<'a> {
+    /// Clients that know only `message` get the notes in it too: a mistyped option may be what is wrong.
+    fn new(failure: &'a Failure) -> Self {
+        let mut verdict = VerdictView::new(&failure.verdict);
+        for note in &failure.notes {
+            verdict.message.push_str(&format!(" {note}"));
+        }
+        Self { verdict, notes: VerdictView::all(&failure.notes) }
+    }
 }
 
 /// The buckets that a connector can see.
@@ -69,6 +115,9 @@ pub struct VerdictView<'a> {
 #[schemars(rename = "CloudBucketSimpleCollection")]
 pub struct BucketListView<'a> {
     cloud_buckets: Vec<BucketView<'a>>,
+    /// What is to be known besides, for example that the list is cut; left out where there is nothing.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    notes: Vec<VerdictView<'a>>,
 }
 
 /// A bucket; what is not known is null.
@@ -87,11 +136,28 @@ pub struct BucketView<'a> {
     options: Option<&'a str>,
 }
 
+impl<'a> BucketView<'a> {
+    fn new(bucket: &'a Bucket, cloud_connector_id: Option<u64>) -> Self {
+        Self {
+            id: None,
+            cloud_connector_id,
+            pool_id: None,
+            name: &bucket.name,
+            file_count: bucket.file_count,
+            file_size_sum: bucket.file_size_sum,
+            location: bucket.location.as_deref(),
+            price: None,
+            options: None,
+        }
+    }
+}
+
 /// Starts a test of a connector that need not be saved.
 pub fn create(caller: Caller, call: Call) -> Answer {
     Box::pin(async move {
-        let body: ConnectorBody = call.body.parse()?;
+        let mut body: ConnectorBody = call.body.parse()?;
         let mut violations = Vec::new();
+        let probe_buckets = parse_probe_buckets(std::mem::take(&mut body.probe_buckets), &mut violations);
         let saved_id = match &body.id {
             // A number that no id can be names none.
             Field::Value(id) => id.as_u64(),
@@ -120,7 +186,10 @@ pub fn create(caller: Caller, call: Call) -> Answer {
                     caller: caller.label().to_owned(),
                     connector_id,
                     created_at: transaction.now(),
-                    state: JobState::Queued { settings: Box::new(settings.clone()), runs_begun: 0 },
+                    state: JobState::Queued {
+                        task: Box::new(Task { settings: settings.clone(), probe_buckets }),
+                        runs_begun: 0,
+                    },
                 };
                 Ok::<_, ApiError>((transaction.put(job).id, settings))
             }
@@ -130,6 +199,27 @@ pub fn create(caller: Caller, call: Call) -> Answer {
         let view = JobView { job_id: &job_id, status: JobStatus::Queued, progress: 0, total: 1, error: None };
         Ok(Reply::json(StatusCode::ACCEPTED, &view))
     })
+}
+
+/// The names to ask for one by one, where the key may not list.
+fn parse_probe_buckets(names: Field<Vec<String>>, violations: &mut Vec<Violation>) -> Vec<String> {
+    let names = match names {
+        Field::Absent | Field::Null => Vec::new(),
+        Field::Value(names) => names,
+        Field::WrongType => {
+            violations.push(Violation::invalid_secret("probe_buckets", "send a list of names"));
+            Vec::new()
+        }
+    };
+    if names.len() > PROBE_BUCKETS_MAX {
+        violations.push(Violation::new("probe_buckets", Reason::TooLong(PROBE_BUCKETS_MAX as u64)));
+        return Vec::new();
+    }
+    for name in names.iter().filter(|name| !bucket::is_name(name)) {
+        let advice = "a name has 1 to 256 characters, no slash and no control characters, and is not . or ..";
+        violations.push(Violation::invalid("probe_buckets", name, advice));
+    }
+    names
 }
 
 /// What is to be tested: the sent attributes, completed with those of a saved connector where the caller may see it.
@@ -169,36 +259,25 @@ pub fn show(_caller: Caller, call: Call) -> Answer {
         let snapshot = call.app.store.snapshot();
         let job = snapshot.jobs().find(job_id).filter(|job| !call.app.jobs.is_expired(job));
         let job = job.ok_or_else(|| ApiError::not_found(&format!("Job '{}'", echo(job_id))))?;
-        let view = |status, progress, total, verdict: Option<&Verdict>| {
-            let error = verdict.map(|verdict| VerdictView {
-                code: &verdict.code,
-                message: format!("{} {}", verdict.message, verdict.hint),
-                hint: &verdict.hint,
-                stage: &verdict.stage,
-            });
+        let view = |status, progress, total, error| {
             let view = JobView { job_id: &job.job_id, status, progress, total, error };
             Reply::json(StatusCode::ACCEPTED, &view)
         };
         Ok(match &job.state {
-            JobState::Queued { .. } => {
-                let progress = call.app.jobs.progress(job.id);
-                let status = if progress.is_working { JobStatus::Working } else { JobStatus::Queued };
-                view(status, progress.done, progress.total, None)
+            JobState::Queued { .. } => match call.app.jobs.progress(job.id) {
+                Some(progress) => view(JobStatus::Working, progress.done, progress.total, None),
+                None => view(JobStatus::Queued, 0, 1, None),
+            },
+            JobState::Failed { failure, .. } => {
+                view(JobStatus::Failed, 0, 1, Some(FailureView::new(failure)))
             }
-            JobState::Failed { verdict, .. } => view(JobStatus::Failed, 0, 1, Some(verdict)),
-            JobState::Completed { buckets, .. } => {
-                let cloud_buckets = buckets.iter().map(|bucket| BucketView {
-                    id: None,
-                    cloud_connector_id: job.connector_id,
-                    pool_id: None,
-                    name: &bucket.name,
-                    file_count: bucket.file_count,
-                    file_size_sum: bucket.file_size_sum,
-                    location: bucket.location.as_deref(),
-                    price: None,
-                    options: None,
-                });
-                Reply::json(StatusCode::OK, &BucketListView { cloud_buckets: cloud_buckets.collect() })
+            JobState::Completed { findings, .. } => {
+                let buckets = findings.buckets.iter();
+                let view = BucketListView {
+                    cloud_buckets: buckets.map(|bucket| BucketView::new(bucket, job.connector_id)).collect(),
+                    notes: VerdictView::all(&findings.notes),
+                };
+                Reply::json(StatusCode::OK, &view)
             }
         })
     })

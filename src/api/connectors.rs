@@ -13,11 +13,10 @@ use crate::api::reply::Reply;
 use crate::api::request::{Call, Field, SecretText, names_of_segment};
 use crate::api::routes::Answer;
 use crate::domain::connector::{
-    Connector, ConnectorName, ConnectorPatch, OPTIONS_MAX_CHARACTERS, Settings, TEXT_MAX_CHARACTERS,
-    parse_provider, parse_text, parse_url, parse_url_proxy,
+    Connector, ConnectorName, ConnectorPatch, Settings, TEXT_MAX_CHARACTERS, parse_options, parse_provider,
+    parse_text, parse_url, parse_url_proxy,
 };
 use crate::domain::listing::TooCostly;
-use crate::domain::masked::MaskedText;
 use crate::domain::patch::Patch;
 use crate::domain::secret::Secret;
 use crate::domain::violation::{Reason, Violation};
@@ -53,6 +52,9 @@ pub struct ConnectorBody {
     secret_key: Field<SecretText>,
     /// s3fs mount options, separated by comma.
     options: Field<String>,
+    /// Buckets to ask for one by one where the key may not list them: in a test alone, ignored otherwise.
+    #[schemars(with = "Option<Vec<String>>")]
+    pub probe_buckets: Field<Vec<String>>,
 }
 
 impl ConnectorBody {
@@ -88,10 +90,7 @@ impl ConnectorBody {
                     })
                 },
             ),
-            options: self.options.into_text_patch("options", violations, |text| {
-                parse_text("options", text, OPTIONS_MAX_CHARACTERS)
-                    .map(|text| MaskedText::mount_options(&text))
-            }),
+            options: self.options.into_text_patch("options", violations, parse_options),
         }
     }
 }

@@ -11,6 +11,7 @@ use tracing::{error, info, warn};
 
 use crate::app::App;
 use crate::cli::{Failure, first_start, print};
+use crate::cloud::Cloud;
 use crate::config::{Config, LogConfig};
 use crate::server;
 use crate::store::{DataDirectory, OpenError, Store};
@@ -28,6 +29,9 @@ pub(super) fn run(config: Config) -> Result<(), Failure> {
             config.listen
         ))
     })?;
+    let address =
+        listener.local_addr().map_err(|error| Failure::machine(format!("cannot serve: {error}")))?;
+    let cloud = Cloud::new(config.cloud.clone(), address).map_err(Failure::usage)?;
     first_start::check_restored_place(&directory)?;
     // Read before anything is made: a mistake in it should not leave half a first start.
     let password = first_start::configured_password(config.admin_password_file.as_deref())?;
@@ -35,7 +39,7 @@ pub(super) fn run(config: Config) -> Result<(), Failure> {
     first_start::ensure_admin(&store, password)?;
     let runtime =
         Runtime::new().map_err(|error| Failure::machine(format!("cannot start threads: {error}")))?;
-    let app = Arc::new(App::new(config, Arc::new(store)));
+    let app = Arc::new(App::new(config, Arc::new(store), cloud));
     let result = runtime.block_on(serve(Arc::clone(&app), listener));
     // A name look-up of a test that was stopped may still run; nobody waits for it.
     runtime.shutdown_timeout(RUNTIME_SHUTDOWN_MAX);

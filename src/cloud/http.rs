@@ -1,62 +1,265 @@
-//! One bounded HTTP client: no redirects, no proxies from the environment, no answer over 4 MiB.
+//! One bounded HTTP client for one test: no redirects, no answer over 4 MiB, nothing sent to a forbidden address.
+//!
+//! The connections are our own (`connect`, `proxy`, `tls`), so that a verdict knows at which step a request failed.
 
-use reqwest::header::HeaderMap;
-use reqwest::redirect;
+mod connect;
+mod first_bytes;
+mod outside;
+mod proxy;
+mod tls;
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::{Bytes, Incoming};
+use hyper::header::{HOST, HeaderMap, HeaderValue, LOCATION, PROXY_AUTHORIZATION, USER_AGENT};
+use hyper::{Method, Response, Uri};
+use tokio::time::{Instant, timeout_at};
 use url::Url;
+use zeroize::Zeroizing;
 
-use crate::cloud::TestTimes;
+use crate::cloud::errand::Place;
 use crate::cloud::verdict;
-use crate::domain::connector::Settings;
-use crate::domain::endpoint;
-use crate::domain::job::Verdict;
+use crate::domain::verdict::Verdict;
+
+use connect::Connection;
+pub use connect::Peer;
+pub use first_bytes::FirstBytes;
+pub use outside::Outside;
+pub use proxy::Proxy;
+pub use tls::{CertificateChecks, SelfSigned};
 
 /// A larger answer is refused while it is read. 4 MiB hold the names of tens of thousands of buckets.
 const ANSWER_MAX_BYTES: usize = 4 * 1024 * 1024;
+/// Shorter texts are no secrets that an answer could give away: they are words.
+const SECRET_MIN_BYTES: usize = 6;
+
+/// How a test reaches its server.
+pub struct Way {
+    /// The proxy in between.
+    pub proxy: Option<Proxy>,
+    /// What of a certificate is checked.
+    pub checks: CertificateChecks,
+    /// Time until a request can be sent: look-up, connection, proxy and TLS together.
+    pub connect_timeout: Duration,
+    /// Longest time without a piece of an answer.
+    pub answer_timeout: Duration,
+    /// When everything has to be done.
+    pub deadline: Instant,
+    /// Where the endpoint comes from.
+    pub url_place: Place,
+}
+
+/// A request.
+pub struct Request {
+    /// The method.
+    pub method: Method,
+    /// Where to; the part before the path decides on the connection.
+    pub url: Url,
+    /// All headers but Host.
+    pub headers: HeaderMap,
+    /// The body, which may hold a password.
+    pub body: Zeroizing<Vec<u8>>,
+}
 
 /// An answer, read whole.
+#[derive(Debug)]
 pub struct Answer {
     /// The HTTP status.
     pub status: u16,
-    /// Where a redirect points to.
-    pub location: Option<String>,
+    /// The headers.
+    pub headers: HeaderMap,
     /// The body.
     pub body: Vec<u8>,
 }
 
-/// Sends one GET request.
-///
-/// # Errors
-/// A verdict on what kept the answer from coming.
-pub async fn get(
-    settings: &Settings,
-    times: TestTimes,
-    url: &Url,
-    headers: HeaderMap,
-) -> Result<Answer, Verdict> {
-    let mut builder = reqwest::Client::builder()
-        .redirect(redirect::Policy::none())
-        .no_proxy()
-        .user_agent(concat!("connectord/", env!("CARGO_PKG_VERSION")))
-        .connect_timeout(times.connect_timeout)
-        .timeout(times.deadline);
-    if let Some(proxy) = &settings.url_proxy {
-        let proxy =
-            endpoint::parse_proxy(proxy.full().expose()).ok().and_then(|url| reqwest::Proxy::all(url).ok());
-        builder = builder.proxy(proxy.ok_or_else(verdict::proxy_invalid)?);
-    }
-    let client = builder.build().map_err(|_| verdict::client_unavailable())?;
-    let has_proxy = settings.url_proxy.is_some();
-    let describe = |error: reqwest::Error| verdict::from_transport(&error, url, has_proxy, times);
+/// Sends the requests of one test, over as few connections as it can.
+pub struct Client<'a> {
+    outside: &'a Outside,
+    way: Way,
+    idle: Mutex<Vec<Connection>>,
+    /// What was sent and must not be shown where a server sends it back.
+    sent_secrets: Mutex<Vec<Zeroizing<String>>>,
+}
 
-    let mut response = client.get(url.clone()).headers(headers).send().await.map_err(describe)?;
-    let location = response.headers().get(reqwest::header::LOCATION);
-    let location = location.and_then(|value| value.to_str().ok()).map(str::to_owned);
-    let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(describe)? {
-        if body.len() + chunk.len() > ANSWER_MAX_BYTES {
-            return Err(verdict::answer_too_large(ANSWER_MAX_BYTES));
-        }
-        body.extend_from_slice(&chunk);
+/// Why an exchange over a connection failed.
+enum Broken {
+    /// Before a byte of the answer came: over a connection that was used before, the request can be sent again.
+    Unanswered(Verdict),
+    /// Later.
+    Answered(Verdict),
+}
+
+impl Request {
+    /// A request without a body.
+    pub fn new(method: Method, url: Url, headers: HeaderMap) -> Self {
+        Self { method, url, headers, body: Zeroizing::default() }
     }
-    Ok(Answer { status: response.status().as_u16(), location, body })
+}
+
+impl Answer {
+    /// A header as text.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    /// Where a redirect points to.
+    pub fn location(&self) -> Option<&str> {
+        self.header(LOCATION.as_str())
+    }
+
+    /// The body, where it is text.
+    pub fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).unwrap_or_default()
+    }
+}
+
+impl<'a> Client<'a> {
+    /// Without a connection yet.
+    pub fn new(outside: &'a Outside, way: Way) -> Self {
+        Self { outside, way, idle: Mutex::default(), sent_secrets: Mutex::default() }
+    }
+
+    /// Sends a request and reads its answer. A redirect is an answer like any other.
+    ///
+    /// # Errors
+    /// A verdict on what kept the answer from coming.
+    pub async fn send(&self, request: Request) -> Result<Answer, Verdict> {
+        if let Some(mut connection) = self.take_idle(&request.url) {
+            match self.exchange(&mut connection, &request).await {
+                Ok(answer) => return Ok(self.keep(connection, answer)),
+                // Closed while it was idle, most likely: once more, over a new one.
+                Err(Broken::Unanswered(_)) => {}
+                Err(Broken::Answered(verdict)) => return Err(verdict),
+            }
+        }
+        let mut connection = self.connect(&request.url).await?;
+        match self.exchange(&mut connection, &request).await {
+            Ok(answer) => {
+                let answer = self.keep(connection, answer);
+                self.check_proxy_answer(&request.url, &answer)?;
+                verdict::check_scheme(&request.url, &answer, self.way.url_place)?;
+                Ok(answer)
+            }
+            Err(Broken::Unanswered(verdict) | Broken::Answered(verdict)) => Err(verdict),
+        }
+    }
+
+    /// Whether the address is one that no test may reach, as far as it can be told without a look-up.
+    pub fn forbids(&self, url: &Url) -> bool {
+        self.outside.forbids_host(url, url.port_or_known_default().unwrap_or_default())
+    }
+
+    /// Keeps in mind a secret that was sent, or is about to be.
+    pub fn remember_secret(&self, secret: &str) {
+        if secret.len() >= SECRET_MIN_BYTES {
+            let mut secrets = self.sent_secrets.lock().unwrap_or_else(PoisonError::into_inner);
+            secrets.push(Zeroizing::new(secret.to_ascii_lowercase()));
+        }
+    }
+
+    /// Whether a text has to do with a secret that was sent. Letters may have changed their case on the way, as those of
+    /// a host name do.
+    pub fn has_sent(&self, text: &str) -> bool {
+        let text = text.to_ascii_lowercase();
+        let secrets = self.sent_secrets.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_part = |secret: &str| text.len() >= SECRET_MIN_BYTES && secret.contains(text.as_str());
+        secrets.iter().any(|secret| text.contains(secret.as_str()) || is_part(secret))
+    }
+
+    async fn exchange(&self, connection: &mut Connection, request: &Request) -> Result<Answer, Broken> {
+        let peer = self.peer(&request.url);
+        let unanswered = |error: &hyper::Error, connection: &Connection| {
+            Broken::Unanswered(verdict::exchange_broken(error, &peer, connection.first_bytes()))
+        };
+        let message = self.message(connection, request).map_err(Broken::Answered)?;
+        let sent = timeout_at(self.answer_until(), connection.sender().send_request(message)).await;
+        let response = match sent {
+            Ok(Ok(response)) => response,
+            Ok(Err(error)) => return Err(unanswered(&error, connection)),
+            Err(_) => return Err(Broken::Answered(verdict::answer_timed_out(&peer, self.waited_for()))),
+        };
+        self.read(response, &peer).await.map_err(Broken::Answered)
+    }
+
+    async fn read(&self, response: Response<Incoming>, peer: &Peer<'_>) -> Result<Answer, Verdict> {
+        let (parts, mut incoming) = response.into_parts();
+        let mut body = Vec::new();
+        loop {
+            let frame = timeout_at(self.answer_until(), incoming.frame()).await;
+            let frame = frame.map_err(|_| verdict::answer_timed_out(peer, self.waited_for()))?;
+            let Some(frame) = frame else { break };
+            let frame = frame.map_err(|_| verdict::answer_cut_off(peer))?;
+            let Ok(data) = frame.into_data() else { continue };
+            if body.len() + data.len() > ANSWER_MAX_BYTES {
+                return Err(verdict::answer_too_large(peer, ANSWER_MAX_BYTES));
+            }
+            body.extend_from_slice(&data);
+        }
+        Ok(Answer { status: parts.status.as_u16(), headers: parts.headers, body })
+    }
+
+    fn message(
+        &self,
+        connection: &Connection,
+        request: &Request,
+    ) -> Result<hyper::Request<Full<Bytes>>, Verdict> {
+        let unusable = || verdict::url_invalid(self.way.url_place);
+        let url = &request.url;
+        // A proxy that forwards is told the whole address (RFC 9112, section 3.2.2).
+        let target = if connection.is_forwarded() { url.as_str() } else { &url[url::Position::BeforePath..] };
+        let target: Uri = target.parse().map_err(|_| unusable())?;
+        let mut message = hyper::Request::new(Full::new(Bytes::copy_from_slice(&request.body)));
+        *message.method_mut() = request.method.clone();
+        *message.uri_mut() = target;
+        *message.headers_mut() = request.headers.clone();
+        let headers = message.headers_mut();
+        headers.insert(HOST, HeaderValue::from_str(&host_header(url)).map_err(|_| unusable())?);
+        headers
+            .insert(USER_AGENT, HeaderValue::from_static(concat!("connectord/", env!("CARGO_PKG_VERSION"))));
+        let proxy = self.way.proxy.as_ref().filter(|_| connection.is_forwarded());
+        if let Some(authorization) = proxy.and_then(Proxy::authorization) {
+            headers.insert(PROXY_AUTHORIZATION, authorization);
+        }
+        Ok(message)
+    }
+
+    /// Where a proxy forwards, some answers are its own.
+    fn check_proxy_answer(&self, url: &Url, answer: &Answer) -> Result<(), Verdict> {
+        match &self.way.proxy {
+            Some(proxy) if proxy.forwards(url) => verdict::check_forwarded(answer, proxy, &self.peer(url)),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    fn keep(&self, connection: Connection, answer: Answer) -> Answer {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
+        answer
+    }
+
+    fn take_idle(&self, url: &Url) -> Option<Connection> {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        idle.retain(|connection| !connection.is_closed());
+        let at = idle.iter().position(|connection| connection.leads_to(url) && connection.is_ready())?;
+        Some(idle.swap_remove(at))
+    }
+
+    fn peer<'p>(&'p self, url: &'p Url) -> Peer<'p> {
+        Peer::server(url, self.way.url_place, self.way.proxy.as_ref())
+    }
+
+    fn answer_until(&self) -> Instant {
+        self.way.deadline.min(Instant::now() + self.way.answer_timeout)
+    }
+
+    fn waited_for(&self) -> Duration {
+        self.way.answer_timeout
+    }
+}
+
+/// The Host header: the port only where it is not the scheme's own.
+pub fn host_header(url: &Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
 }

@@ -6,7 +6,8 @@ use std::path::Path;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use crate::config::settings::{self, Kind, SETTINGS, Setting, Value};
+use crate::config::settings::{Kind, SETTINGS, Setting, Value};
+use crate::domain::nearest;
 
 /// A larger file is no configuration.
 const FILE_MAX_BYTES: u64 = 1024 * 1024;
@@ -73,7 +74,7 @@ fn parse(key: &str, value: &Spanned<DeValue<'_>>) -> Result<(&'static str, Value
         if is_table(key) {
             return Err(format!("{key} is a table: write [{key}] and its keys below"));
         }
-        let suggestion = settings::suggest(key, SETTINGS.iter().map(|setting| setting.key.to_owned()));
+        let suggestion = nearest::suggest(key, SETTINGS.iter().map(|setting| setting.key.to_owned()));
         return Err(format!("{key} is not a setting{suggestion}"));
     };
     let typed = typed_value(setting, value.get_ref()).ok_or_else(|| setting.advice());

@@ -124,6 +124,18 @@ pub const SETTINGS: &[Setting] = &[
     setting("jobs.keep_hours", Kind::Integer(1, 8760), "24", "How long ended tests are kept."),
     setting("jobs.keep_count", Kind::Integer(1, 1_000_000), "10000", "How many ended tests are kept."),
     setting(
+        "cloud.ca_file",
+        Kind::Path,
+        "",
+        "PEM file of certificates that tests trust besides the public authorities': a private authority's, or a server's own.",
+    ),
+    setting(
+        "cloud.proxy_from_environment",
+        Kind::Word(&["no", "yes"]),
+        "no",
+        "Whether connectors without a proxy of their own use the one in https_proxy, http_proxy, all_proxy, but for no_proxy.",
+    ),
+    setting(
         "store.log_growth_kib",
         Kind::Integer(1, 16_777_216),
         "8192",
@@ -222,30 +234,6 @@ impl Value {
             }
         }
     }
-}
-
-/// `, did you mean …?` with the nearest name, or nothing.
-pub fn suggest(name: &str, known: impl Iterator<Item = String>) -> String {
-    let nearest = known.map(|known| (distance(name, &known), known)).min();
-    match nearest {
-        Some((distance, known)) if distance <= 3 => format!(", did you mean {known}?"),
-        Some(_) | None => String::new(),
-    }
-}
-
-/// Edit distance (Levenshtein).
-fn distance(left: &str, right: &str) -> usize {
-    let right: Vec<char> = right.chars().take(64).collect();
-    let mut row: Vec<usize> = (0..=right.len()).collect();
-    for (at, character) in left.chars().take(64).enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], at + 1);
-        for (column, other) in right.iter().enumerate() {
-            let substitution = diagonal + usize::from(character != *other);
-            diagonal = row[column + 1];
-            row[column + 1] = substitution.min(diagonal + 1).min(row[column] + 1);
-        }
-    }
-    row[right.len()]
 }
 
 /// The text of `config/connectord.toml`.

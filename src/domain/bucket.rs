@@ -12,3 +12,20 @@ pub struct Bucket {
     /// Sum of their sizes, in bytes.
     pub file_size_sum: Option<u64>,
 }
+
+/// Longest name of a bucket that is believed, in characters; S3's longest are 255, Swift's 256 bytes.
+pub const NAME_MAX_CHARACTERS: usize = 256;
+
+/// Whether a text can be asked for as a bucket, on any service: one segment of a path.
+pub fn is_name(text: &str) -> bool {
+    (1..=NAME_MAX_CHARACTERS).contains(&text.chars().count())
+        && !text.chars().any(|character| character == '/' || character.is_control())
+        && !matches!(text, "." | "..")
+}
+
+impl Bucket {
+    /// A bucket of which nothing but the name is known.
+    pub fn named(name: String) -> Self {
+        Self { name, location: None, file_count: None, file_size_sum: None }
+    }
+}

@@ -2,6 +2,7 @@
 
 use crate::domain::endpoint;
 use crate::domain::masked::MaskedText;
+use crate::domain::mount_options::MountOptions;
 use crate::domain::patch::Patch;
 use crate::domain::provider::{Provider, is_host_label};
 use crate::domain::secret::Secret;
@@ -214,6 +215,17 @@ pub fn parse_url_proxy(text: &str) -> Result<MaskedText, Violation> {
     Ok(MaskedText::proxy(&text))
 }
 
+/// Checks the form of a list of mount options; unknown ones are fine. The text may hold a password, so it is never
+/// repeated.
+///
+/// # Errors
+/// `too_long`, or `invalid` with advice.
+pub fn parse_options(text: &str) -> Result<MaskedText, Violation> {
+    let text = parse_text("options", text, OPTIONS_MAX_CHARACTERS)?;
+    MountOptions::parse(&text).map_err(|advice| Violation::invalid_secret("options", advice))?;
+    Ok(MaskedText::mount_options(&text))
+}
+
 /// Checks the name of a provider.
 ///
 /// # Errors
@@ -247,6 +259,21 @@ mod tests {
         for name in ["12", "-", ".", "..", " a", "a ", "a\u{a0}", "a\nb", "a\u{7f}b", "a\u{85}b"] {
             check(name, Err("invalid"));
         }
+    }
+
+    #[test]
+    fn options() {
+        for text in ["text", "", "a,b=1,", "proxy=http://u:hunter2,x@h", "-o allow_other,uid=5"] {
+            let parsed = parse_options(text).expect(text);
+            assert_eq!(parsed.full().expose(), text);
+        }
+        for text in ["a,,b", "=hunter2", "a\nb", "proxy:http://u:hunter2@h"] {
+            let violation = parse_options(text).expect_err(text);
+            assert_eq!(violation.reason, Reason::Invalid(None));
+            assert!(!violation.message().contains("hunter2"));
+        }
+        let violation = parse_options(&"a".repeat(4097)).expect_err("too long");
+        assert_eq!(violation.code(), "too_long");
     }
 
     #[test]

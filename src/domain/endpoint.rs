@@ -1,5 +1,7 @@
 //! Rules for the two addresses of a connector: the service's endpoint and the proxy on the way to it.
 
+use std::ops::Range;
+
 use url::Url;
 
 /// Why an address is refused: the end of the sentence "Url is invalid: …".
@@ -52,6 +54,15 @@ fn parse_address(text: &str, default_scheme: &str, schemes: &[&str]) -> Option<U
     };
     let has_host = url.host_str().is_some_and(|host| !host.is_empty());
     (schemes.contains(&url.scheme()) && has_host && url.port() != Some(0)).then_some(url)
+}
+
+/// Where the password of `[scheme://]user:password@rest` is, in any text. The last `@` counts, so that a password that
+/// holds one is found whole.
+pub fn password_range(text: &str) -> Option<Range<usize>> {
+    let is_scheme = |at: &usize| text[..*at].trim_start().bytes().all(|byte| byte.is_ascii_alphanumeric());
+    let start = text.find("://").filter(is_scheme).map_or(0, |at| at + 3);
+    let end = text.rfind('@').filter(|end| *end >= start)?;
+    text[start..end].find(':').map(|colon| start + colon + 1..end)
 }
 
 #[cfg(test)]

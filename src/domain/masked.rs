@@ -2,6 +2,8 @@
 //!
 //! Such a text is a secret as a whole; whoever may not read secrets sees its masked form.
 
+use crate::domain::endpoint::password_range;
+use crate::domain::option_list;
 use crate::domain::secret::Secret;
 
 const MASK: &str = "***";
@@ -74,53 +76,33 @@ impl PartialEq for MaskedText {
     }
 }
 
-/// Replaces the password of `[scheme://]user:password@rest`. The last `@` counts, so that a password
-/// that holds one is hidden whole.
+/// Replaces the password of `[scheme://]user:password@rest`.
 fn mask_password(text: &str) -> String {
-    let is_scheme = |at: &usize| text[..*at].trim_start().bytes().all(|byte| byte.is_ascii_alphanumeric());
-    let start = text.find("://").filter(is_scheme).map_or(0, |at| at + 3);
-    let Some(end) = text.rfind('@').filter(|end| *end >= start) else {
-        return text.to_owned();
-    };
-    match text[start..end].find(':') {
-        Some(colon) => format!("{}{MASK}{}", &text[..=start + colon], &text[end..]),
+    match password_range(text) {
+        Some(range) => format!("{}{MASK}{}", &text[..range.start], &text[range.end..]),
         None => text.to_owned(),
     }
 }
 
-/// Masks each item of a list separated by commas. A password may hold commas, which cut it: an item that may hold one
-/// takes in what follows, as far as an `@` shows that it belongs to it. Hiding too much does no harm here.
+/// Masks each item of a list of mount options. Hiding too much does no harm here.
 fn mask_options(text: &str) -> String {
-    let pieces: Vec<&str> = text.split(',').collect();
-    let mut masked: Vec<String> = Vec::with_capacity(pieces.len());
-    let mut next = 0;
-    while next < pieces.len() {
-        let piece = pieces[next];
-        if !may_hold_password(piece) {
-            masked.push(piece.to_owned());
-            next += 1;
-            continue;
+    let items = option_list::split(text).into_iter().map(|item| {
+        if !option_list::may_hold_password(item) {
+            return item.to_owned();
         }
-        let rest = &pieces[next + 1..];
-        // With its own `@` the item is complete, but for pieces that are no options of their own.
-        let candidates = if piece.contains('@') {
-            rest.iter().take_while(|piece| !piece.contains('=')).count()
-        } else {
-            rest.len()
-        };
-        let taken = rest[..candidates].iter().rposition(|piece| piece.contains('@')).map_or(0, |at| at + 1);
-        let item = pieces[next..=next + taken].join(",");
-        let value_at = item.find('=').map_or(0, |at| at + 1);
-        masked.push(format!("{}{}", &item[..value_at], mask_password(&item[value_at..])));
-        next += taken + 1;
-    }
-    masked.join(",")
-}
-
-/// `proxy=…` in all its spellings, and anything with a URL.
-fn may_hold_password(piece: &str) -> bool {
-    let name = piece.trim_start().trim_start_matches("-o").trim_start().to_ascii_lowercase();
-    name.starts_with("proxy") || piece.contains("://")
+        let value = option_list::value_of(item);
+        let beginning = &item[..item.len() - value.len()];
+        if !value.contains('\\') {
+            return format!("{beginning}{}", mask_password(value));
+        }
+        // A backslash can hide the colon or the @ that the password is found by.
+        let plain = option_list::unescape(value);
+        match mask_password(&plain) {
+            masked if masked == *plain => item.to_owned(),
+            masked => format!("{beginning}{}", option_list::escape(&masked)),
+        }
+    });
+    items.collect::<Vec<String>>().join(",")
 }
 
 #[cfg(test)]
@@ -157,6 +139,33 @@ mod tests {
         check(&MaskedText::mount_options("http://u:p@h"), "http://u:***@h");
         check(&MaskedText::mount_options("proxy:http://u:p@h"), "proxy:***@h");
         check(&MaskedText::mount_options("uid=5,mail=a:b@c"), "uid=5,mail=a:b@c");
+    }
+
+    #[test]
+    fn a_password_is_hidden_whatever_surrounds_it() {
+        check(&MaskedText::mount_options("proxy=u:p@ss,wo=rd@h,uid=1"), "proxy=u:***@h,uid=1");
+        check(&MaskedText::mount_options("-o uid=5 -o proxy=u:p@h"), "-o uid=5 -o proxy=u:***@h");
+        check(&MaskedText::mount_options("http://u:p,w=x@h"), "http://u:***@h");
+        check(&MaskedText::mount_options("http://u:p=w@h,,=x"), "http://u:***@h,,=x");
+        check(&MaskedText::mount_options(r"proxy=http://u:p\,x=1@h,b"), "proxy=http://u:***@h,b");
+        check(&MaskedText::mount_options(r"proxy=http\072//u\072p\100h\,i,b"), r"proxy=http://u:***@h\,i,b");
+        check(&MaskedText::mount_options(r"\proxy=u:p@h"), r"\proxy=u:***@h");
+        check(&MaskedText::mount_options(r"use_cache=/a\,proxy=u:p,x@h"), r"use_cache=/a\,proxy=u:***@h");
+        check(&MaskedText::mount_options(r"proxy=http://h\,i,b"), r"proxy=http://h\,i,b");
+    }
+
+    #[test]
+    fn what_follows_a_whole_address_is_shown() {
+        for text in [
+            "url=http://minio:9000,use_cache=/volume1/@tmp",
+            "url=https://h,use_sse=kmsid:x,use_cache=/volume1/@tmp",
+        ] {
+            check(&MaskedText::mount_options(text), text);
+        }
+        check(
+            &MaskedText::mount_options("url=http://a,proxy=http://u:p@h"),
+            "url=http://a,proxy=http://u:***@h",
+        );
     }
 
     #[test]

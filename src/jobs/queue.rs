@@ -1,9 +1,9 @@
 //! The queue of tests that wait: bounded, callers in turn, few at once against one endpoint.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use crate::cloud;
+use crate::cloud::{self, Progress, Steps};
 use crate::config::JobsConfig;
 use crate::domain::connector::Settings;
 use crate::jobs::Jobs;
@@ -23,11 +23,17 @@ pub(super) struct Waiting {
     id: u64,
     caller: String,
     endpoint: String,
+    progress: Arc<Progress>,
 }
 
 impl Waiting {
     pub(super) fn new(id: u64, caller: &str, settings: &Settings) -> Self {
-        Self { id, caller: caller.to_owned(), endpoint: cloud::endpoint_of(settings) }
+        let endpoint = cloud::endpoint_of(settings);
+        Self { id, caller: caller.to_owned(), endpoint, progress: Arc::default() }
+    }
+
+    pub(super) fn progress(&self) -> Arc<Progress> {
+        Arc::clone(&self.progress)
     }
 
     pub(super) fn id(&self) -> u64 {
@@ -67,7 +73,7 @@ pub(super) struct Queue {
     callers: VecDeque<(String, VecDeque<Waiting>)>,
     /// Places taken by each caller: jobs that wait, and reservations.
     places: HashMap<String, usize>,
-    running: HashSet<u64>,
+    running: HashMap<u64, Arc<Progress>>,
     running_per_endpoint: HashMap<String, usize>,
     is_closed: bool,
 }
@@ -81,7 +87,7 @@ impl Queue {
             capacity_per_caller: config.queue_capacity_per_caller,
             callers: VecDeque::new(),
             places: HashMap::new(),
-            running: HashSet::new(),
+            running: HashMap::new(),
             running_per_endpoint: HashMap::new(),
             is_closed: false,
         }
@@ -130,7 +136,7 @@ impl Queue {
             self.callers.push_back((caller, jobs));
         }
         self.release(&next.caller);
-        self.running.insert(next.id);
+        self.running.insert(next.id, next.progress());
         *self.running_per_endpoint.entry(next.endpoint.clone()).or_default() += 1;
         Some(next)
     }
@@ -140,8 +146,8 @@ impl Queue {
         decrement(&mut self.running_per_endpoint, &waiting.endpoint);
     }
 
-    pub(super) fn is_running(&self, id: u64) -> bool {
-        self.running.contains(&id)
+    pub(super) fn progress(&self, id: u64) -> Option<Steps> {
+        self.running.get(&id).map(|progress| progress.steps())
     }
 
     pub(super) fn running_count(&self) -> usize {
@@ -174,15 +180,13 @@ mod tests {
             parallel_per_endpoint: 2,
             queue_capacity: 6,
             queue_capacity_per_caller: 4,
-            deadline: Duration::from_secs(1),
-            connect_timeout: Duration::from_secs(1),
             keep: Duration::from_secs(1),
             keep_count: 1,
         })
     }
 
     fn waiting(id: u64, caller: &str, endpoint: &str) -> Waiting {
-        Waiting { id, caller: caller.to_owned(), endpoint: endpoint.to_owned() }
+        Waiting { id, caller: caller.to_owned(), endpoint: endpoint.to_owned(), progress: Arc::default() }
     }
 
     #[test]

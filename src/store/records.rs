@@ -2,13 +2,13 @@
 //!
 //! These shapes belong to the disk alone. The API may rename what it likes; an attribute here keeps its name for good.
 
+mod job;
+
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::api_key::ApiKey;
-use crate::domain::bucket::Bucket;
 use crate::domain::connector::{Connector, ConnectorName, Settings};
-use crate::domain::job::{Job, JobState, Verdict};
 use crate::domain::masked::MaskedText;
 use crate::domain::provider::Provider;
 use crate::domain::scope::Scope;
@@ -280,117 +280,5 @@ impl Record for ApiKey {
 
     fn table_mut(index: &mut Index) -> &mut Table<Self> {
         &mut index.api_keys
-    }
-}
-
-#[derive(Serialize, Deserialize)]
-struct StoredJob {
-    job_id: String,
-    caller: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    connector_id: Option<u64>,
-    created_at_ms: i64,
-    state: StoredJobState,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum StoredJobState {
-    Queued { settings: Box<StoredSettings>, runs_begun: u32 },
-    Completed { ended_at_ms: i64, buckets: Vec<StoredBucket> },
-    Failed { ended_at_ms: i64, code: String, message: String, hint: String, stage: String },
-}
-
-#[derive(Serialize, Deserialize)]
-struct StoredBucket {
-    name: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    location: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    file_count: Option<u64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    file_size_sum: Option<u64>,
-}
-
-impl Record for Job {
-    const KIND: Kind = Kind::Job;
-
-    fn id(&self) -> u64 {
-        self.id
-    }
-
-    fn unique_text(&self) -> &str {
-        &self.job_id
-    }
-
-    fn encode(&self, sealer: &Sealer) -> Vec<u8> {
-        let key = Key::new(Self::KIND, self.id);
-        let state = match &self.state {
-            JobState::Queued { settings, runs_begun } => StoredJobState::Queued {
-                settings: Box::new(StoredSettings::from_settings(settings, key, sealer)),
-                runs_begun: *runs_begun,
-            },
-            JobState::Completed { ended_at, buckets } => {
-                let buckets = buckets.iter().map(|bucket| StoredBucket {
-                    name: bucket.name.clone(),
-                    location: bucket.location.clone(),
-                    file_count: bucket.file_count,
-                    file_size_sum: bucket.file_size_sum,
-                });
-                StoredJobState::Completed { ended_at_ms: ended_at.unix_ms(), buckets: buckets.collect() }
-            }
-            JobState::Failed { ended_at, verdict } => StoredJobState::Failed {
-                ended_at_ms: ended_at.unix_ms(),
-                code: verdict.code.clone(),
-                message: verdict.message.clone(),
-                hint: verdict.hint.clone(),
-                stage: verdict.stage.clone(),
-            },
-        };
-        encode_record(&StoredJob {
-            job_id: self.job_id.clone(),
-            caller: self.caller.clone(),
-            connector_id: self.connector_id,
-            created_at_ms: self.created_at.unix_ms(),
-            state,
-        })
-    }
-
-    fn decode(id: u64, bytes: &[u8], sealer: &Sealer) -> Result<Self, DecodeError> {
-        let stored: StoredJob = decode_record(bytes)?;
-        let state = match stored.state {
-            StoredJobState::Queued { settings, runs_begun } => JobState::Queued {
-                settings: Box::new(settings.into_settings(Key::new(Self::KIND, id), sealer)?),
-                runs_begun,
-            },
-            StoredJobState::Completed { ended_at_ms, buckets } => {
-                let buckets = buckets.into_iter().map(|bucket| Bucket {
-                    name: bucket.name,
-                    location: bucket.location,
-                    file_count: bucket.file_count,
-                    file_size_sum: bucket.file_size_sum,
-                });
-                JobState::Completed {
-                    ended_at: Timestamp::from_unix_ms(ended_at_ms),
-                    buckets: buckets.collect(),
-                }
-            }
-            StoredJobState::Failed { ended_at_ms, code, message, hint, stage } => JobState::Failed {
-                ended_at: Timestamp::from_unix_ms(ended_at_ms),
-                verdict: Verdict { code, message, hint, stage },
-            },
-        };
-        Ok(Self {
-            id,
-            job_id: stored.job_id,
-            caller: stored.caller,
-            connector_id: stored.connector_id,
-            created_at: Timestamp::from_unix_ms(stored.created_at_ms),
-            state,
-        })
-    }
-
-    fn table_mut(index: &mut Index) -> &mut Table<Self> {
-        &mut index.jobs
     }
 }

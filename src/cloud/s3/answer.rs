@@ -1,0 +1,208 @@
+//! What an S3 server's answer says, read leniently: real servers leave out Owner, dates, and more.
+
+use std::time::{Duration, SystemTime};
+
+use serde::Deserialize;
+
+use crate::cloud::errand::Errand;
+use crate::cloud::http::Answer;
+use crate::cloud::verdict::{self, Service};
+use crate::domain::bucket::Bucket;
+use crate::domain::timestamp::Timestamp;
+use crate::domain::verdict::Verdict;
+
+/// Longest name of a bucket that is believed, in bytes.
+const NAME_MAX_BYTES: usize = 1024;
+/// Longest name of a region that is believed, in bytes.
+const REGION_MAX_BYTES: usize = 64;
+/// Longest mark of a next page that is sent back, in bytes.
+const NEXT_MAX_BYTES: usize = 4096;
+
+/// One page of the list.
+#[derive(Debug)]
+pub struct Page {
+    /// In the order of the answer.
+    pub buckets: Vec<Bucket>,
+    /// How to ask for the next page.
+    pub next: Option<Next>,
+    /// The list goes on, but the answer does not say how.
+    pub is_cut: bool,
+}
+
+/// How to ask for the next page.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Next {
+    /// Amazon's way.
+    Token(String),
+    /// Google's way, and Ceph's.
+    Marker(String),
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct ListAllMyBucketsResult {
+    #[serde(default)]
+    buckets: BucketList,
+    #[serde(default)]
+    continuation_token: Option<String>,
+    #[serde(default)]
+    is_truncated: Option<String>,
+    #[serde(default)]
+    next_marker: Option<String>,
+}
+
+#[derive(Deserialize, Default)]
+struct BucketList {
+    #[serde(default, rename = "Bucket")]
+    buckets: Vec<BucketElement>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct BucketElement {
+    name: String,
+    #[serde(default)]
+    bucket_region: Option<String>,
+}
+
+/// The parts of an error answer that matter. Its message is only searched, never shown: some servers echo what was signed.
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "PascalCase")]
+struct ErrorElement {
+    #[serde(default)]
+    code: Option<String>,
+    #[serde(default)]
+    message: Option<String>,
+    #[serde(default)]
+    region: Option<String>,
+    #[serde(default)]
+    endpoint: Option<String>,
+    #[serde(default)]
+    server_time: Option<String>,
+}
+
+/// Reads a page of the list.
+///
+/// # Errors
+/// A verdict on what the answer is instead.
+pub fn read_page(errand: &Errand<'_>, answer: &Answer) -> Result<Page, Verdict> {
+    let text = answer.text();
+    let root = root_element(text);
+    match (answer.status, root.as_deref()) {
+        (200, Some("ListAllMyBucketsResult")) => {}
+        (200, Some("ListBucketResult")) => return Err(verdict::url_names_bucket()),
+        (200..=299, _) => return Err(verdict::not_the_service(errand, answer, Service::S3)),
+        _ => return Err(read_error(errand, answer, root.as_deref())),
+    }
+    let result: ListAllMyBucketsResult =
+        quick_xml::de::from_str(text).map_err(|_| verdict::answer_malformed())?;
+    let elements = result.buckets.buckets;
+    if elements.iter().any(|bucket| bucket.name.len() > NAME_MAX_BYTES) {
+        return Err(verdict::answer_malformed());
+    }
+    let is_truncated = result.is_truncated.is_some_and(|text| text.trim() == "true");
+    let mark = |text: Option<String>| text.filter(|text| (1..=NEXT_MAX_BYTES).contains(&text.len()));
+    let token = mark(result.continuation_token).map(Next::Token);
+    let marker = mark(result.next_marker).filter(|_| is_truncated).map(Next::Marker);
+    let next = token.or(marker);
+    let buckets = elements.into_iter().map(|bucket| Bucket {
+        location: bucket.bucket_region.filter(|region| is_region(region)),
+        ..Bucket::named(bucket.name)
+    });
+    Ok(Page { buckets: buckets.collect(), is_cut: is_truncated && next.is_none(), next })
+}
+
+/// The region in the answer to GetBucketLocation; an empty one is Amazon's first.
+pub fn read_location(answer: &Answer) -> Option<String> {
+    let text = answer.text();
+    if answer.status != 200 || root_element(text).as_deref() != Some("LocationConstraint") {
+        return None;
+    }
+    let region: Option<String> = quick_xml::de::from_str(text).ok();
+    match region.as_deref().map(str::trim).unwrap_or_default() {
+        "" => Some("us-east-1".to_owned()),
+        // What Amazon called it before it had several in Europe.
+        "EU" => Some("eu-west-1".to_owned()),
+        region => Some(region.to_owned()).filter(|region| is_region(region)),
+    }
+}
+
+pub fn is_region(region: &str) -> bool {
+    (1..=REGION_MAX_BYTES).contains(&region.len()) && !region.chars().any(char::is_control)
+}
+
+/// A verdict from an error answer: by its code where there is one, else by its status.
+fn read_error(errand: &Errand<'_>, answer: &Answer, root: Option<&str>) -> Verdict {
+    let error: ErrorElement = match root {
+        Some("Error") => quick_xml::de::from_str(answer.text()).unwrap_or_default(),
+        Some(_) | None => ErrorElement::default(),
+    };
+    let region = error.region.as_deref().or_else(|| answer.header("x-amz-bucket-region"));
+    let region = region.and_then(|region| errand.shown(region));
+    match (error.code.as_deref().unwrap_or_default(), answer.status) {
+        ("SignatureDoesNotMatch", _) => verdict::secret_key_wrong(),
+        ("InvalidAccessKeyId", _) => verdict::access_key_unknown(),
+        ("ExpiredToken" | "InvalidToken" | "TokenRefreshRequired", _) => verdict::credentials_expired(),
+        ("RequestTimeTooSkewed" | "RequestExpired", _) => {
+            verdict::clock_skew(server_time(&error).or_else(|| date_header(answer)))
+        }
+        (
+            "AuthorizationHeaderMalformed"
+            | "IllegalLocationConstraintException"
+            | "AuthorizationQueryParametersError",
+            _,
+        ) => verdict::region_wrong(region),
+        ("PermanentRedirect" | "TemporaryRedirect", _) if region.is_some() => verdict::region_wrong(region),
+        ("PermanentRedirect" | "TemporaryRedirect", _) => {
+            verdict::redirected(errand, answer, error.endpoint.as_deref())
+        }
+        ("SecondLevelDomainForbidden" | "VirtualHostDomainRequired" | "PathStyleDomainForbidden", _) => {
+            verdict::request_style(errand.uses_path_style)
+        }
+        ("SlowDown" | "TooManyRequests" | "ServiceUnavailable.SlowDown", _) => verdict::too_many_requests(),
+        ("NoSuchBucket" | "InvalidBucketName", _) => verdict::url_names_bucket(),
+        ("NotSignedUp", _) => verdict::account_not_signed_up(),
+        ("AccountProblem" | "AllAccessDisabled" | "AccountDisabled" | "UserSuspended", _) => {
+            verdict::account_disabled()
+        }
+        ("AccessDenied", _) if proves_key(errand, &error) => verdict::list_not_allowed(),
+        ("AccessDenied" | "AllAccessDenied" | "", 401 | 403) => verdict::access_denied(),
+        ("", _) => verdict::from_status(errand, answer, Service::S3, None),
+        (code, _) => verdict::from_status(errand, answer, Service::S3, Some(code)),
+    }
+}
+
+/// Whether a denial proves that the key is valid: Amazon looks at key and signature first, and names the permission that
+/// is missing, as some others do. Garage, for example, says the same of a wrong secret.
+fn proves_key(errand: &Errand<'_>, error: &ErrorElement) -> bool {
+    let host = errand.url.host_str().unwrap_or_default();
+    let is_amazon = host.ends_with(".amazonaws.com") || host.ends_with(".amazonaws.com.cn");
+    let names_permission =
+        error.message.as_deref().is_some_and(|text| text.contains("not authorized to perform"));
+    is_amazon || names_permission
+}
+
+fn server_time(error: &ErrorElement) -> Option<SystemTime> {
+    let moment = Timestamp::parse_rfc3339(error.server_time.as_deref()?.trim())?;
+    SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(u64::try_from(moment.unix_ms()).ok()?))
+}
+
+/// What the server's clock said when it answered (RFC 9110, section 6.6.1).
+pub fn date_header(answer: &Answer) -> Option<SystemTime> {
+    httpdate::parse_http_date(answer.header("date")?).ok()
+}
+
+/// The name of the first element, without its namespace.
+pub fn root_element(text: &str) -> Option<String> {
+    use quick_xml::events::Event;
+    let mut reader = quick_xml::Reader::from_str(text);
+    loop {
+        match reader.read_event() {
+            Ok(Event::Start(element) | Event::Empty(element)) => {
+                return String::from_utf8(element.local_name().as_ref().to_vec()).ok();
+            }
+            Ok(Event::Eof) | Err(_) => return None,
+            Ok(_) => {}
+        }
+    }
+}

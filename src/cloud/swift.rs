@@ -1,0 +1,181 @@
+//! OpenStack Swift's own protocol: a token by its own sign-in (v1) or by Keystone's Identity API v3, then the account's
+//! containers with the count and bytes of each.
+//!
+//! Source: OpenStack Object Storage API, "Show account details and list containers", and Identity API v3, "Password
+//! authentication with scoped authorization" and "Application credentials".
+
+mod keystone;
+
+use hyper::Method;
+use hyper::header::{HeaderMap, HeaderName, HeaderValue};
+use serde::Deserialize;
+use url::Url;
+
+use crate::cloud::errand::{Errand, SwiftAuth};
+use crate::cloud::http::{Answer, Request};
+use crate::cloud::probing::Unreachable;
+use crate::cloud::verdict::{self, Service};
+use crate::cloud::{BUCKETS_MAX, PAGES_MAX};
+use crate::domain::bucket::Bucket;
+use crate::domain::endpoint;
+use crate::domain::secret::Secret;
+use crate::domain::verdict::{Findings, Verdict};
+
+/// Containers of one page; a server may send fewer.
+const PAGE_CONTAINERS: &str = "10000";
+
+/// An account that was opened.
+pub struct Account {
+    url: Url,
+    token: Secret,
+}
+
+#[derive(Deserialize)]
+struct Container {
+    name: String,
+    #[serde(default)]
+    count: Option<u64>,
+    #[serde(default)]
+    bytes: Option<u64>,
+}
+
+/// Asks for a token.
+///
+/// # Errors
+/// What is wrong with the connector, and what to change.
+pub async fn sign_in(errand: &Errand<'_>, auth: SwiftAuth) -> Result<Account, Verdict> {
+    let (storage_url, token) = match auth {
+        SwiftAuth::Version1 => sign_in_by_version_1(errand).await?,
+        SwiftAuth::KeystoneVersion3 => keystone::sign_in(errand).await?,
+    };
+    errand.client.remember_secret(token.expose());
+    let mut url = endpoint::parse_endpoint(&storage_url).map_err(|_| verdict::no_object_store(auth))?;
+    if errand.client.forbids(&url) {
+        return Err(verdict::storage_url_forbidden());
+    }
+    if errand.url.scheme() == "https" && url.scheme() != "https" {
+        return Err(verdict::storage_url_in_clear());
+    }
+    let path = url.path().trim_end_matches('/').to_owned();
+    url.set_path(&path);
+    Ok(Account { url, token })
+}
+
+/// Lists the containers of the account.
+///
+/// # Errors
+/// What is wrong with the connector, and what to change.
+pub async fn list(errand: &Errand<'_>, account: &Account) -> Result<Findings, Verdict> {
+    let mut findings = Findings::default();
+    let mut marker = String::new();
+    for _ in 0..PAGES_MAX {
+        let page = match ask_for_page(errand, account, &marker).await {
+            Ok(page) => page,
+            Err(verdict) if findings.buckets.is_empty() => return Err(verdict),
+            Err(verdict) => {
+                findings.notes.push(verdict::list_cut_by(&verdict));
+                return Ok(findings);
+            }
+        };
+        // How long a page is, the server decides; only an empty one is surely the last.
+        let Some(last) = page.last() else { return Ok(findings) };
+        if last.name == marker {
+            findings.notes.push(verdict::list_cut_by_server());
+            return Ok(findings);
+        }
+        marker.clone_from(&last.name);
+        findings.buckets.extend(page.into_iter().map(|container| Bucket {
+            file_count: container.count,
+            file_size_sum: container.bytes,
+            ..Bucket::named(container.name)
+        }));
+        if findings.buckets.len() > BUCKETS_MAX {
+            break;
+        }
+    }
+    findings.buckets.truncate(BUCKETS_MAX);
+    findings.notes.push(verdict::list_cut_at_bound(findings.buckets.len()));
+    Ok(findings)
+}
+
+/// Asks for one container by its name.
+///
+/// # Errors
+/// Why it cannot be reached.
+pub async fn probe(errand: &Errand<'_>, account: &Account, name: &str) -> Result<Bucket, Unreachable> {
+    let mut url = account.url.clone();
+    if let Ok(mut segments) = url.path_segments_mut() {
+        segments.push(name);
+    }
+    let answer = send(errand, account, Method::HEAD, url).await.map_err(|_| Unreachable::Failed)?;
+    let number = |name: &str| answer.header(name).and_then(|text| text.trim().parse().ok());
+    match answer.status {
+        200..=299 => Ok(Bucket {
+            file_count: number("x-container-object-count"),
+            file_size_sum: number("x-container-bytes-used"),
+            ..Bucket::named(name.to_owned())
+        }),
+        401 | 403 => Err(Unreachable::Denied),
+        404 => Err(Unreachable::NotFound),
+        _ => Err(Unreachable::Failed),
+    }
+}
+
+async fn sign_in_by_version_1(errand: &Errand<'_>) -> Result<(String, Secret), Verdict> {
+    let mut headers = HeaderMap::new();
+    let user =
+        HeaderValue::from_str(errand.access_key).map_err(|_| verdict::attribute_unusable("access_key"))?;
+    let key = HeaderValue::from_str(errand.secret_key.expose());
+    let mut key = key.map_err(|_| verdict::attribute_unusable("secret_key"))?;
+    key.set_sensitive(true);
+    headers.insert(HeaderName::from_static("x-auth-user"), user);
+    headers.insert(HeaderName::from_static("x-auth-key"), key);
+    let mut url = errand.url.clone();
+    // Swift's own sign-in knows one spelling, without a slash at the end.
+    let path = url.path().trim_end_matches('/');
+    let path = if path.ends_with("/auth/v1") { format!("{path}.0") } else { path.to_owned() };
+    url.set_path(&path);
+    let answer = errand.client.send(Request::new(Method::GET, url, headers)).await?;
+    match answer.status {
+        200..=299 => {
+            let not_swift = || verdict::not_the_service(errand, &answer, Service::Swift);
+            let token = answer.header("x-auth-token").or_else(|| answer.header("x-storage-token"));
+            let token = Secret::new(token.ok_or_else(not_swift)?.to_owned());
+            let storage_url = answer.header("x-storage-url").ok_or_else(not_swift)?;
+            Ok((storage_url.to_owned(), token))
+        }
+        401 | 403 => Err(verdict::credentials_wrong()),
+        _ => Err(verdict::from_status(errand, &answer, Service::Swift, None)),
+    }
+}
+
+async fn ask_for_page(
+    errand: &Errand<'_>,
+    account: &Account,
+    marker: &str,
+) -> Result<Vec<Container>, Verdict> {
+    let mut url = account.url.clone();
+    url.query_pairs_mut().append_pair("format", "json").append_pair("limit", PAGE_CONTAINERS);
+    if !marker.is_empty() {
+        url.query_pairs_mut().append_pair("marker", marker);
+    }
+    let answer = send(errand, account, Method::GET, url).await?;
+    let is_list = answer.text().trim_start().starts_with('[');
+    match answer.status {
+        204 => Ok(Vec::new()),
+        200 if is_list => serde_json::from_slice(&answer.body).map_err(|_| verdict::answer_malformed()),
+        200..=299 => Err(verdict::not_the_service(errand, &answer, Service::Swift)),
+        // The token is good, it was made a moment ago.
+        401 | 403 => Err(verdict::list_not_allowed()),
+        _ => Err(verdict::from_status(errand, &answer, Service::Swift, None)),
+    }
+}
+
+async fn send(errand: &Errand<'_>, account: &Account, method: Method, url: Url) -> Result<Answer, Verdict> {
+    let token = HeaderValue::from_str(account.token.expose());
+    let mut token = token.map_err(|_| verdict::answer_malformed())?;
+    token.set_sensitive(true);
+    let mut headers = HeaderMap::new();
+    headers.insert(HeaderName::from_static("x-auth-token"), token);
+    errand.client.send(Request::new(method, url, headers)).await
+}
