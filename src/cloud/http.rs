@@ -20,7 +20,7 @@ use url::Url;
 use zeroize::Zeroizing;
 
 use crate::cloud::errand::Place;
-use crate::cloud::verdict;
+use crate::cloud::{REQUESTS_AT_ONCE, verdict};
 use crate::domain::verdict::Verdict;
 
 use connect::Connection;
@@ -32,6 +32,8 @@ pub use tls::{CertificateChecks, SelfSigned};
 
 /// A larger answer is refused while it is read. 4 MiB hold the names of tens of thousands of buckets.
 const ANSWER_MAX_BYTES: usize = 4 * 1024 * 1024;
+/// Longest wait for a connection to be ready for another request; else the next one opens its own.
+const READY_MAX: Duration = Duration::from_millis(100);
 /// Shorter texts are no secrets that an answer could give away: they are words.
 const SECRET_MIN_BYTES: usize = 6;
 
@@ -128,7 +130,10 @@ impl<'a> Client<'a> {
     pub async fn send(&self, request: Request) -> Result<Answer, Verdict> {
         if let Some(mut connection) = self.take_idle(&request.url) {
             match self.exchange(&mut connection, &request).await {
-                Ok(answer) => return Ok(self.keep(connection, answer)),
+                Ok(answer) => {
+                    self.keep(connection).await;
+                    return Ok(answer);
+                }
                 // Closed while it was idle, most likely: once more, over a new one.
                 Err(Broken::Unanswered(_)) => {}
                 Err(Broken::Answered(verdict)) => return Err(verdict),
@@ -137,7 +142,7 @@ impl<'a> Client<'a> {
         let mut connection = self.connect(&request.url).await?;
         match self.exchange(&mut connection, &request).await {
             Ok(answer) => {
-                let answer = self.keep(connection, answer);
+                self.keep(connection).await;
                 self.check_proxy_answer(&request.url, &answer)?;
                 verdict::check_scheme(&request.url, &answer, self.way.url_place)?;
                 Ok(answer)
@@ -233,9 +238,13 @@ impl<'a> Client<'a> {
         }
     }
 
-    fn keep(&self, connection: Connection, answer: Answer) -> Answer {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
-        answer
+    /// Keeps a connection for the next request, where the server leaves it open.
+    async fn keep(&self, mut connection: Connection) {
+        let ready = tokio::time::timeout(READY_MAX, connection.sender().ready()).await;
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        if matches!(ready, Ok(Ok(()))) && idle.len() < REQUESTS_AT_ONCE {
+            idle.push(connection);
+        }
     }
 
     fn take_idle(&self, url: &Url) -> Option<Connection> {
