@@ -7,6 +7,7 @@
 mod azure;
 mod errand;
 mod http;
+mod paging;
 mod probing;
 mod s3;
 mod swift;
@@ -14,6 +15,7 @@ mod verdict;
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use tokio::time::Instant;
@@ -26,10 +28,8 @@ use crate::domain::verdict::{Failure, Findings, Verdict};
 use errand::{Errand, Protocol};
 use http::Outside;
 
-/// Most buckets of one list; a longer one is cut, and says so.
-const BUCKETS_MAX: usize = 20_000;
-/// Most pages of one list, so that a server which sends one bucket a page ends too.
-const PAGES_MAX: usize = 500;
+/// What is left of a test's time when its last step gives up.
+const LAST_MOMENT: Duration = Duration::from_millis(10);
 /// Requests of one test that are under way at once.
 const REQUESTS_AT_ONCE: usize = 8;
 
@@ -73,7 +73,8 @@ impl Cloud {
         let deadline = Instant::now() + self.config.deadline;
         let notes = errand::notes_on_options(&task.settings);
         let listed = async {
-            let errand = Errand::new(&self.config, &self.outside, task, progress, deadline)?;
+            // A little earlier, so that the step which is late says so itself.
+            let errand = Errand::new(&self.config, &self.outside, task, progress, deadline - LAST_MOMENT)?;
             let listed = tokio::time::timeout_at(deadline, list(&errand)).await;
             listed.unwrap_or_else(|_| Err(verdict::deadline_passed(self.config.deadline)))
         };
@@ -94,7 +95,10 @@ async fn list(errand: &Errand<'_>) -> Result<Findings, Verdict> {
         Protocol::S3 => {
             let listed = s3::list(errand).await;
             errand.progress.step();
-            probing::or_probe(errand, listed, |name| s3::probe(errand, name).boxed()).await
+            let mut findings =
+                probing::or_probe(errand, listed, |name| s3::probe(errand, name).boxed()).await?;
+            s3::add_details(errand, &mut findings.buckets).await;
+            Ok(findings)
         }
         Protocol::Azure => {
             let listed = azure::list(errand).await;

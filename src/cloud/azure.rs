@@ -7,6 +7,7 @@ use std::time::SystemTime;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use futures_util::FutureExt as _;
 use hmac::{Hmac, Mac};
 use hyper::Method;
 use hyper::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
@@ -17,11 +18,11 @@ use zeroize::Zeroizing;
 
 use crate::cloud::errand::Errand;
 use crate::cloud::http::{Answer, Request};
+use crate::cloud::paging::{self, Next, Page};
 use crate::cloud::probing::Unreachable;
 use crate::cloud::s3::{date_header, root_element};
 use crate::cloud::verdict::{self, Service};
-use crate::cloud::{BUCKETS_MAX, PAGES_MAX};
-use crate::domain::bucket::Bucket;
+use crate::domain::bucket::{Bucket, NAME_MAX_BYTES};
 use crate::domain::verdict::{Findings, Verdict};
 
 /// The version of the service that is asked for: old enough for appliances, new enough for every account.
@@ -57,35 +58,7 @@ struct ContainerElement {
 /// # Errors
 /// What is wrong with the connector, and what to change.
 pub async fn list(errand: &Errand<'_>) -> Result<Findings, Verdict> {
-    let mut findings = Findings::default();
-    let mut marker = String::new();
-    for _ in 0..PAGES_MAX {
-        let page = match ask_for_page(errand, &marker).await {
-            Ok(page) => page,
-            Err(verdict) if findings.buckets.is_empty() => return Err(verdict),
-            Err(verdict) => {
-                findings.notes.push(verdict::list_cut_by(&verdict));
-                return Ok(findings);
-            }
-        };
-        let names = page.containers.containers.into_iter().map(|container| Bucket::named(container.name));
-        findings.buckets.extend(names);
-        let next = page.next_marker.unwrap_or_default();
-        if next.is_empty() {
-            return Ok(findings);
-        }
-        if next == marker || next.len() > MARKER_MAX_BYTES {
-            findings.notes.push(verdict::list_cut_by_server());
-            return Ok(findings);
-        }
-        marker = next;
-        if findings.buckets.len() > BUCKETS_MAX {
-            break;
-        }
-    }
-    findings.buckets.truncate(BUCKETS_MAX);
-    findings.notes.push(verdict::list_cut_at_bound(findings.buckets.len()));
-    Ok(findings)
+    paging::follow(|marker| ask_for_page(errand, marker).boxed()).await
 }
 
 /// Asks for one container by its name.
@@ -107,20 +80,34 @@ pub async fn probe(errand: &Errand<'_>, name: &str) -> Result<Bucket, Unreachabl
     }
 }
 
-async fn ask_for_page(errand: &Errand<'_>, marker: &str) -> Result<EnumerationResults, Verdict> {
+async fn ask_for_page(errand: &Errand<'_>, marker: Option<String>) -> Result<Page<String>, Verdict> {
     let mut url = errand.url.clone();
     url.query_pairs_mut().append_pair("comp", "list").append_pair("maxresults", PAGE_CONTAINERS);
-    if !marker.is_empty() {
-        url.query_pairs_mut().append_pair("marker", marker);
+    if let Some(marker) = marker {
+        url.query_pairs_mut().append_pair("marker", &marker);
     }
     let answer = send(errand, Method::GET, url).await?;
     match (answer.status, root_element(answer.text()).as_deref()) {
-        (200, Some("EnumerationResults")) => {
-            quick_xml::de::from_str(answer.text()).map_err(|_| verdict::answer_malformed())
-        }
+        (200, Some("EnumerationResults")) => read_page(&answer),
         (200..=299, _) => Err(verdict::not_the_service(errand, &answer, Service::Azure)),
         _ => Err(read_error(errand, &answer)),
     }
+}
+
+fn read_page(answer: &Answer) -> Result<Page<String>, Verdict> {
+    let results: EnumerationResults =
+        quick_xml::de::from_str(answer.text()).map_err(|_| verdict::answer_malformed())?;
+    let containers = results.containers.containers;
+    if containers.iter().any(|container| container.name.len() > NAME_MAX_BYTES) {
+        return Err(verdict::answer_malformed());
+    }
+    let next = match results.next_marker.filter(|marker| !marker.is_empty()) {
+        Some(marker) if marker.len() > MARKER_MAX_BYTES => Next::Unknown,
+        Some(marker) => Next::Mark(marker),
+        None => Next::End,
+    };
+    let buckets = containers.into_iter().map(|container| Bucket::named(container.name));
+    Ok(Page { buckets: buckets.collect(), next })
 }
 
 fn read_error(errand: &Errand<'_>, answer: &Answer) -> Verdict {

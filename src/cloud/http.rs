@@ -61,8 +61,8 @@ pub struct Request {
     pub url: Url,
     /// All headers but Host.
     pub headers: HeaderMap,
-    /// The body, which may hold a password.
-    pub body: Zeroizing<Vec<u8>>,
+    /// The body.
+    pub body: Bytes,
 }
 
 /// An answer, read whole.
@@ -96,7 +96,7 @@ enum Broken {
 impl Request {
     /// A request without a body.
     pub fn new(method: Method, url: Url, headers: HeaderMap) -> Self {
-        Self { method, url, headers, body: Zeroizing::default() }
+        Self { method, url, headers, body: Bytes::new() }
     }
 }
 
@@ -215,7 +215,7 @@ impl<'a> Client<'a> {
         // A proxy that forwards is told the whole address (RFC 9112, section 3.2.2).
         let target = if connection.is_forwarded() { url.as_str() } else { &url[url::Position::BeforePath..] };
         let target: Uri = target.parse().map_err(|_| unusable())?;
-        let mut message = hyper::Request::new(Full::new(Bytes::copy_from_slice(&request.body)));
+        let mut message = hyper::Request::new(Full::new(request.body.clone()));
         *message.method_mut() = request.method.clone();
         *message.uri_mut() = target;
         *message.headers_mut() = request.headers.clone();

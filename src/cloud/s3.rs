@@ -1,4 +1,4 @@
-//! S3: lists the buckets page by page, and asks for what the service tells of each cheaply.
+//! S3: lists the buckets page by page, or asks for them one by one; `details` has what the service tells of each cheaply.
 //!
 //! rust-s3's own client follows redirects, obeys proxy variables and reads bodies without bound; its parser needs
 //! elements that real servers leave out. So only its signing is used. Source of the protocol: Amazon S3 API
@@ -8,59 +8,31 @@ mod answer;
 mod details;
 mod signing;
 
+use futures_util::FutureExt as _;
 use hyper::Method;
 use url::Url;
 
 use crate::cloud::errand::Errand;
 use crate::cloud::http::{Answer, Request};
+use crate::cloud::paging::{self, Page};
 use crate::cloud::probing::Unreachable;
-use crate::cloud::{BUCKETS_MAX, PAGES_MAX, verdict};
 use crate::domain::bucket::Bucket;
 use crate::domain::provider::Provider;
 use crate::domain::verdict::{Findings, Verdict};
 
-use answer::Next;
+use answer::Mark;
 pub use answer::{date_header, root_element};
+pub use details::add as add_details;
 
 /// Buckets of one page, where the service pages on request. Amazon refuses lists without it for the largest accounts.
 const PAGE_BUCKETS: &str = "1000";
 
-/// Lists the buckets of the account, with what the service tells of them cheaply.
+/// Lists the buckets of the account.
 ///
 /// # Errors
 /// What is wrong with the connector, and what to change.
 pub async fn list(errand: &Errand<'_>) -> Result<Findings, Verdict> {
-    let mut findings = Findings::default();
-    let mut next: Option<Next> = None;
-    for _ in 0..PAGES_MAX {
-        let page = match ask_for_page(errand, next.as_ref()).await {
-            Ok(page) => page,
-            Err(verdict) if findings.buckets.is_empty() => return Err(verdict),
-            Err(verdict) => {
-                findings.notes.push(verdict::list_cut_by(&verdict));
-                next = None;
-                break;
-            }
-        };
-        let has_new = page.buckets.last().map(|bucket| &bucket.name)
-            != findings.buckets.last().map(|bucket| &bucket.name);
-        findings.buckets.extend(page.buckets);
-        let is_repeated = page.next.is_some() && (page.next == next || !has_new);
-        next = page.next;
-        if is_repeated || page.is_cut {
-            findings.notes.push(verdict::list_cut_by_server());
-            next = None;
-        }
-        if next.is_none() || findings.buckets.len() > BUCKETS_MAX {
-            break;
-        }
-    }
-    if findings.buckets.len() > BUCKETS_MAX || next.is_some() {
-        findings.buckets.truncate(BUCKETS_MAX);
-        findings.notes.push(verdict::list_cut_at_bound(findings.buckets.len()));
-    }
-    details::add(errand, &mut findings.buckets).await;
-    Ok(findings)
+    paging::follow(|mark| ask_for_page(errand, mark).boxed()).await
 }
 
 /// Asks for one bucket by its name.
@@ -80,16 +52,16 @@ pub async fn probe(errand: &Errand<'_>, name: &str) -> Result<Bucket, Unreachabl
     }
 }
 
-async fn ask_for_page(errand: &Errand<'_>, next: Option<&Next>) -> Result<answer::Page, Verdict> {
+async fn ask_for_page(errand: &Errand<'_>, mark: Option<Mark>) -> Result<Page<Mark>, Verdict> {
     let mut url = errand.url.clone();
     if errand.provider == Provider::AmazonAwsS3 {
         url.query_pairs_mut().append_pair("max-buckets", PAGE_BUCKETS);
     }
-    match next {
-        Some(Next::Token(token)) => url.query_pairs_mut().append_pair("continuation-token", token),
-        Some(Next::Marker(marker)) => url.query_pairs_mut().append_pair("marker", marker),
-        None => &mut url.query_pairs_mut(),
-    };
+    match mark {
+        Some(Mark::Token(token)) => _ = url.query_pairs_mut().append_pair("continuation-token", &token),
+        Some(Mark::Marker(marker)) => _ = url.query_pairs_mut().append_pair("marker", &marker),
+        None => {}
+    }
     let answer = send(errand, Method::GET, url).await?;
     answer::read_page(errand, &answer)
 }

@@ -6,6 +6,7 @@
 
 mod keystone;
 
+use futures_util::FutureExt as _;
 use hyper::Method;
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use serde::Deserialize;
@@ -13,10 +14,10 @@ use url::Url;
 
 use crate::cloud::errand::{Errand, SwiftAuth};
 use crate::cloud::http::{Answer, Request};
+use crate::cloud::paging::{self, Next, Page};
 use crate::cloud::probing::Unreachable;
 use crate::cloud::verdict::{self, Service};
-use crate::cloud::{BUCKETS_MAX, PAGES_MAX};
-use crate::domain::bucket::Bucket;
+use crate::domain::bucket::{Bucket, NAME_MAX_BYTES};
 use crate::domain::endpoint;
 use crate::domain::secret::Secret;
 use crate::domain::verdict::{Findings, Verdict};
@@ -66,36 +67,7 @@ pub async fn sign_in(errand: &Errand<'_>, auth: SwiftAuth) -> Result<Account, Ve
 /// # Errors
 /// What is wrong with the connector, and what to change.
 pub async fn list(errand: &Errand<'_>, account: &Account) -> Result<Findings, Verdict> {
-    let mut findings = Findings::default();
-    let mut marker = String::new();
-    for _ in 0..PAGES_MAX {
-        let page = match ask_for_page(errand, account, &marker).await {
-            Ok(page) => page,
-            Err(verdict) if findings.buckets.is_empty() => return Err(verdict),
-            Err(verdict) => {
-                findings.notes.push(verdict::list_cut_by(&verdict));
-                return Ok(findings);
-            }
-        };
-        // How long a page is, the server decides; only an empty one is surely the last.
-        let Some(last) = page.last() else { return Ok(findings) };
-        if last.name == marker {
-            findings.notes.push(verdict::list_cut_by_server());
-            return Ok(findings);
-        }
-        marker.clone_from(&last.name);
-        findings.buckets.extend(page.into_iter().map(|container| Bucket {
-            file_count: container.count,
-            file_size_sum: container.bytes,
-            ..Bucket::named(container.name)
-        }));
-        if findings.buckets.len() > BUCKETS_MAX {
-            break;
-        }
-    }
-    findings.buckets.truncate(BUCKETS_MAX);
-    findings.notes.push(verdict::list_cut_at_bound(findings.buckets.len()));
-    Ok(findings)
+    paging::follow(|marker| ask_for_page(errand, account, marker).boxed()).await
 }
 
 /// Asks for one container by its name.
@@ -152,23 +124,39 @@ async fn sign_in_by_version_1(errand: &Errand<'_>) -> Result<(String, Secret), V
 async fn ask_for_page(
     errand: &Errand<'_>,
     account: &Account,
-    marker: &str,
-) -> Result<Vec<Container>, Verdict> {
+    marker: Option<String>,
+) -> Result<Page<String>, Verdict> {
     let mut url = account.url.clone();
     url.query_pairs_mut().append_pair("format", "json").append_pair("limit", PAGE_CONTAINERS);
-    if !marker.is_empty() {
-        url.query_pairs_mut().append_pair("marker", marker);
+    if let Some(marker) = marker {
+        url.query_pairs_mut().append_pair("marker", &marker);
     }
     let answer = send(errand, account, Method::GET, url).await?;
     let is_list = answer.text().trim_start().starts_with('[');
     match answer.status {
-        204 => Ok(Vec::new()),
-        200 if is_list => serde_json::from_slice(&answer.body).map_err(|_| verdict::answer_malformed()),
+        204 => Ok(Page { buckets: Vec::new(), next: Next::End }),
+        200 if is_list => read_page(&answer),
         200..=299 => Err(verdict::not_the_service(errand, &answer, Service::Swift)),
         // The token is good, it was made a moment ago.
         401 | 403 => Err(verdict::list_not_allowed()),
         _ => Err(verdict::from_status(errand, &answer, Service::Swift, None)),
     }
+}
+
+fn read_page(answer: &Answer) -> Result<Page<String>, Verdict> {
+    let containers: Vec<Container> =
+        serde_json::from_slice(&answer.body).map_err(|_| verdict::answer_malformed())?;
+    if containers.iter().any(|container| container.name.len() > NAME_MAX_BYTES) {
+        return Err(verdict::answer_malformed());
+    }
+    // How long a page is, the server decides; only an empty one is surely the last.
+    let next = containers.last().map_or(Next::End, |container| Next::Mark(container.name.clone()));
+    let buckets = containers.into_iter().map(|container| Bucket {
+        file_count: container.count,
+        file_size_sum: container.bytes,
+        ..Bucket::named(container.name)
+    });
+    Ok(Page { buckets: buckets.collect(), next })
 }
 
 async fn send(errand: &Errand<'_>, account: &Account, method: Method, url: Url) -> Result<Answer, Verdict> {

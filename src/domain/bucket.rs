@@ -13,7 +13,9 @@ pub struct Bucket {
     pub file_size_sum: Option<u64>,
 }
 
-/// Longest name of a bucket that is believed, in characters; S3's longest are 255, Swift's 256 bytes.
+/// Longest name of a bucket that is believed, in bytes.
+pub const NAME_MAX_BYTES: usize = 1024;
+/// Longest name of a bucket that is asked for, in characters; S3's longest are 255, Swift's 256 bytes.
 pub const NAME_MAX_CHARACTERS: usize = 256;
 
 /// Whether a text can be asked for as a bucket, on any service: one segment of a path.

@@ -6,32 +6,20 @@ use serde::Deserialize;
 
 use crate::cloud::errand::Errand;
 use crate::cloud::http::Answer;
+use crate::cloud::paging::{Next, Page};
 use crate::cloud::verdict::{self, Service};
-use crate::domain::bucket::Bucket;
+use crate::domain::bucket::{Bucket, NAME_MAX_BYTES};
 use crate::domain::timestamp::Timestamp;
 use crate::domain::verdict::Verdict;
 
-/// Longest name of a bucket that is believed, in bytes.
-const NAME_MAX_BYTES: usize = 1024;
 /// Longest name of a region that is believed, in bytes.
 const REGION_MAX_BYTES: usize = 64;
 /// Longest mark of a next page that is sent back, in bytes.
 const NEXT_MAX_BYTES: usize = 4096;
 
-/// One page of the list.
-#[derive(Debug)]
-pub struct Page {
-    /// In the order of the answer.
-    pub buckets: Vec<Bucket>,
-    /// How to ask for the next page.
-    pub next: Option<Next>,
-    /// The list goes on, but the answer does not say how.
-    pub is_cut: bool,
-}
-
 /// How to ask for the next page.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Next {
+pub enum Mark {
     /// Amazon's way.
     Token(String),
     /// Google's way, and Ceph's.
@@ -85,7 +73,7 @@ struct ErrorElement {
 ///
 /// # Errors
 /// A verdict on what the answer is instead.
-pub fn read_page(errand: &Errand<'_>, answer: &Answer) -> Result<Page, Verdict> {
+pub fn read_page(errand: &Errand<'_>, answer: &Answer) -> Result<Page<Mark>, Verdict> {
     let text = answer.text();
     let root = root_element(text);
     match (answer.status, root.as_deref()) {
@@ -102,14 +90,18 @@ pub fn read_page(errand: &Errand<'_>, answer: &Answer) -> Result<Page, Verdict> 
     }
     let is_truncated = result.is_truncated.is_some_and(|text| text.trim() == "true");
     let mark = |text: Option<String>| text.filter(|text| (1..=NEXT_MAX_BYTES).contains(&text.len()));
-    let token = mark(result.continuation_token).map(Next::Token);
-    let marker = mark(result.next_marker).filter(|_| is_truncated).map(Next::Marker);
-    let next = token.or(marker);
+    let token = mark(result.continuation_token).map(Mark::Token);
+    let marker = mark(result.next_marker).filter(|_| is_truncated).map(Mark::Marker);
+    let next = match token.or(marker) {
+        Some(mark) => Next::Mark(mark),
+        None if is_truncated => Next::Unknown,
+        None => Next::End,
+    };
     let buckets = elements.into_iter().map(|bucket| Bucket {
         location: bucket.bucket_region.filter(|region| is_region(region)),
         ..Bucket::named(bucket.name)
     });
-    Ok(Page { buckets: buckets.collect(), is_cut: is_truncated && next.is_none(), next })
+    Ok(Page { buckets: buckets.collect(), next })
 }
 
 /// The region in the answer to GetBucketLocation; an empty one is Amazon's first.

@@ -1,6 +1,7 @@
 //! A token from Keystone, and the storage address that its catalogue names.
 
 use hyper::Method;
+use hyper::body::Bytes;
 use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
@@ -106,6 +107,8 @@ pub async fn sign_in(errand: &Errand<'_>) -> Result<(String, Secret), Verdict> {
     let mut url = errand.url.clone();
     let path = url.path().trim_end_matches('/').trim_end_matches("/auth/tokens").to_owned();
     url.set_path(&format!("{path}/auth/tokens"));
+    // Zeroed when the last who needs it is done.
+    let body = Bytes::from_owner(body);
     let headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("application/json"))]);
     let answer = errand.client.send(Request { method: Method::POST, url, headers, body }).await?;
     match answer.status {
