@@ -17,7 +17,7 @@ use url::Url;
 use zeroize::Zeroizing;
 
 use crate::cloud::errand::Errand;
-use crate::cloud::http::{Answer, Request};
+use crate::cloud::http::{Answer, Request, with_query};
 use crate::cloud::paging::{self, Next, Page};
 use crate::cloud::probing::Unreachable;
 use crate::cloud::s3::{date_header, root_element};
@@ -81,11 +81,9 @@ pub async fn probe(errand: &Errand<'_>, name: &str) -> Result<Bucket, Unreachabl
 }
 
 async fn ask_for_page(errand: &Errand<'_>, marker: Option<String>) -> Result<Page<String>, Verdict> {
-    let mut url = errand.url.clone();
-    url.query_pairs_mut().append_pair("comp", "list").append_pair("maxresults", PAGE_CONTAINERS);
-    if let Some(marker) = marker {
-        url.query_pairs_mut().append_pair("marker", &marker);
-    }
+    let mut parameters = vec![("comp", "list"), ("maxresults", PAGE_CONTAINERS)];
+    parameters.extend(marker.as_deref().map(|marker| ("marker", marker)));
+    let url = with_query(&errand.url, &parameters);
     let answer = send(errand, Method::GET, url).await?;
     match (answer.status, root_element(answer.text()).as_deref()) {
         (200, Some("EnumerationResults")) => read_page(&answer),

@@ -111,16 +111,22 @@ impl Answer {
         self.header(LOCATION.as_str())
     }
 
-    /// The body, where it is text.
+    /// The body, as far as it is text.
     pub fn text(&self) -> &str {
-        std::str::from_utf8(&self.body).unwrap_or_default()
+        std::str::from_utf8(&self.body)
+            .or_else(|error| std::str::from_utf8(&self.body[..error.valid_up_to()]))
+            .unwrap_or_default()
     }
 }
 
 impl<'a> Client<'a> {
     /// Without a connection yet.
     pub fn new(outside: &'a Outside, way: Way) -> Self {
-        Self { outside, way, idle: Mutex::default(), sent_secrets: Mutex::default() }
+        let client = Self { outside, way, idle: Mutex::default(), sent_secrets: Mutex::default() };
+        for secret in client.way.proxy.iter().flat_map(Proxy::secrets) {
+            client.remember_secret(&secret);
+        }
+        client
     }
 
     /// Sends a request and reads its answer. A redirect is an answer like any other.
@@ -171,6 +177,11 @@ impl<'a> Client<'a> {
         let secrets = self.sent_secrets.lock().unwrap_or_else(PoisonError::into_inner);
         let is_part = |secret: &str| text.len() >= SECRET_MIN_BYTES && secret.contains(text.as_str());
         secrets.iter().any(|secret| text.contains(secret.as_str()) || is_part(secret))
+    }
+
+    /// The same for a host name, whose labels may each be a secret.
+    pub fn has_sent_host(&self, host: &str) -> bool {
+        self.has_sent(host) || host.split('.').any(|label| self.has_sent(label))
     }
 
     async fn exchange(&self, connection: &mut Connection, request: &Request) -> Result<Answer, Broken> {
@@ -271,4 +282,15 @@ impl<'a> Client<'a> {
 pub fn host_header(url: &Url) -> String {
     let host = url.host_str().unwrap_or_default();
     url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+}
+
+/// An address with these parameters; a space is sent as `%20`, which every server reads.
+pub fn with_query(address: &Url, parameters: &[(&str, &str)]) -> Url {
+    let mut url = address.clone();
+    if !parameters.is_empty() {
+        url.query_pairs_mut().clear().extend_pairs(parameters);
+    }
+    let query = url.query().map(|query| query.replace('+', "%20"));
+    url.set_query(query.as_deref());
+    url
 }

@@ -48,7 +48,7 @@ pub async fn or_probe<'a>(
             .boxed()
         })
         .collect();
-    let answers: Vec<_> = stream::iter(asked).buffer_unordered(REQUESTS_AT_ONCE).collect().await;
+    let answers: Vec<_> = stream::iter(asked).buffered(REQUESTS_AT_ONCE).collect().await;
     let mut findings = Findings::default();
     let mut unreachable = Vec::new();
     for (name, answer) in answers {

@@ -13,7 +13,7 @@ use hyper::Method;
 use url::Url;
 
 use crate::cloud::errand::Errand;
-use crate::cloud::http::{Answer, Request};
+use crate::cloud::http::{Answer, Request, with_query};
 use crate::cloud::paging::{self, Page};
 use crate::cloud::probing::Unreachable;
 use crate::domain::bucket::Bucket;
@@ -53,15 +53,15 @@ pub async fn probe(errand: &Errand<'_>, name: &str) -> Result<Bucket, Unreachabl
 }
 
 async fn ask_for_page(errand: &Errand<'_>, mark: Option<Mark>) -> Result<Page<Mark>, Verdict> {
-    let mut url = errand.url.clone();
+    let mut parameters = Vec::new();
     if errand.provider == Provider::AmazonAwsS3 {
-        url.query_pairs_mut().append_pair("max-buckets", PAGE_BUCKETS);
+        parameters.push(("max-buckets", PAGE_BUCKETS));
     }
-    match mark {
-        Some(Mark::Token(token)) => _ = url.query_pairs_mut().append_pair("continuation-token", &token),
-        Some(Mark::Marker(marker)) => _ = url.query_pairs_mut().append_pair("marker", &marker),
-        None => {}
-    }
+    parameters.extend(mark.as_ref().map(|mark| match mark {
+        Mark::Token(token) => ("continuation-token", token.as_str()),
+        Mark::Marker(marker) => ("marker", marker.as_str()),
+    }));
+    let url = with_query(&errand.url, &parameters);
     let answer = send(errand, Method::GET, url).await?;
     answer::read_page(errand, &answer)
 }

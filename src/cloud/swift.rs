@@ -13,7 +13,7 @@ use serde::Deserialize;
 use url::Url;
 
 use crate::cloud::errand::{Errand, SwiftAuth};
-use crate::cloud::http::{Answer, Request};
+use crate::cloud::http::{Answer, Request, with_query};
 use crate::cloud::paging::{self, Next, Page};
 use crate::cloud::probing::Unreachable;
 use crate::cloud::verdict::{self, Service};
@@ -51,6 +51,10 @@ pub async fn sign_in(errand: &Errand<'_>, auth: SwiftAuth) -> Result<Account, Ve
     };
     errand.client.remember_secret(token.expose());
     let mut url = endpoint::parse_endpoint(&storage_url).map_err(|_| verdict::no_object_store(auth))?;
+    // A host made of what was sent would be looked up and shown.
+    if url.host_str().is_some_and(|host| errand.client.has_sent_host(host)) {
+        return Err(verdict::no_object_store(auth));
+    }
     if errand.client.forbids(&url) {
         return Err(verdict::storage_url_forbidden());
     }
@@ -126,11 +130,9 @@ async fn ask_for_page(
     account: &Account,
     marker: Option<String>,
 ) -> Result<Page<String>, Verdict> {
-    let mut url = account.url.clone();
-    url.query_pairs_mut().append_pair("format", "json").append_pair("limit", PAGE_CONTAINERS);
-    if let Some(marker) = marker {
-        url.query_pairs_mut().append_pair("marker", &marker);
-    }
+    let mut parameters = vec![("format", "json"), ("limit", PAGE_CONTAINERS)];
+    parameters.extend(marker.as_deref().map(|marker| ("marker", marker)));
+    let url = with_query(&account.url, &parameters);
     let answer = send(errand, account, Method::GET, url).await?;
     let is_list = answer.text().trim_start().starts_with('[');
     match answer.status {

@@ -31,7 +31,7 @@ impl Verdict {
 /// A time for people.
 fn seconds(duration: Duration) -> String {
     match duration.as_millis() {
-        milliseconds if milliseconds < 1000 => format!("{milliseconds} milliseconds"),
+        milliseconds if milliseconds < 995 => format!("{} milliseconds", (milliseconds + 5) / 10 * 10),
         milliseconds if milliseconds < 1500 => "one second".to_owned(),
         milliseconds => format!("{} seconds", (milliseconds + 500) / 1000),
     }

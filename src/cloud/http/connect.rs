@@ -10,7 +10,7 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::task::AbortHandle;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::ServerName;
 use url::Url;
@@ -152,7 +152,7 @@ impl Client<'_> {
         };
         let opened = async {
             if proxy.url().scheme() == "socks5" {
-                let target = self.socks_target(url, peer).await?;
+                let target = self.socks_target(url, peer, until).await?;
                 proxy::open_socks(proxy, stream, target, peer).await
             } else if proxy.forwards(url) {
                 Ok(stream)
@@ -164,11 +164,21 @@ impl Client<'_> {
         timeout_at(until, opened).await.map_err(timed_out)?
     }
 
-    /// As curl does with `socks5`, names are looked up here; where that finds none, the proxy is given the name.
-    async fn socks_target(&self, url: &Url, peer: &Peer<'_>) -> Result<proxy::SocksTarget, Verdict> {
+    /// As curl does with `socks5`, names are looked up here; where that finds none, or takes half of the time, the proxy
+    /// is given the name.
+    async fn socks_target(
+        &self,
+        url: &Url,
+        peer: &Peer<'_>,
+        until: Instant,
+    ) -> Result<proxy::SocksTarget, Verdict> {
+        let half = until.saturating_duration_since(Instant::now()) / 2;
         let found = match address::literal(url) {
             Some(address) => vec![address],
-            None => self.outside.look_up(peer.host).await.unwrap_or_default(),
+            None => match timeout(half, self.outside.look_up(peer.host)).await {
+                Ok(found) => found.unwrap_or_default(),
+                Err(_) => Vec::new(),
+            },
         };
         if found.iter().any(|address| self.outside.forbids(*address, peer.port)) {
             return Err(verdict::address_forbidden(peer));

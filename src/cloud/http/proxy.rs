@@ -94,11 +94,22 @@ impl Proxy {
         self.credentials.is_some()
     }
 
-    /// The header with user and password (RFC 7617).
-    pub fn authorization(&self) -> Option<HeaderValue> {
+    /// What the proxy is sent and might send back.
+    pub fn secrets(&self) -> Vec<Zeroizing<String>> {
+        let password =
+            self.credentials.as_ref().map(|(_, password)| Zeroizing::new(password.expose().to_owned()));
+        password.into_iter().chain(self.encoded_credentials()).collect()
+    }
+
+    fn encoded_credentials(&self) -> Option<Zeroizing<String>> {
         let (user, password) = self.credentials.as_ref()?;
         let pair = Zeroizing::new(format!("{}:{}", user.expose(), password.expose()));
-        let value = Zeroizing::new(format!("Basic {}", STANDARD.encode(pair.as_bytes())));
+        Some(Zeroizing::new(STANDARD.encode(pair.as_bytes())))
+    }
+
+    /// The header with user and password (RFC 7617).
+    pub fn authorization(&self) -> Option<HeaderValue> {
+        let value = Zeroizing::new(format!("Basic {}", self.encoded_credentials()?.as_str()));
         let mut value = HeaderValue::from_str(&value).ok()?;
         value.set_sensitive(true);
         Some(value)

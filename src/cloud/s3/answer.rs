@@ -12,8 +12,6 @@ use crate::domain::bucket::{Bucket, NAME_MAX_BYTES};
 use crate::domain::timestamp::Timestamp;
 use crate::domain::verdict::Verdict;
 
-/// Longest name of a region that is believed, in bytes.
-const REGION_MAX_BYTES: usize = 64;
 /// Longest mark of a next page that is sent back, in bytes.
 const NEXT_MAX_BYTES: usize = 4096;
 
@@ -98,14 +96,14 @@ pub fn read_page(errand: &Errand<'_>, answer: &Answer) -> Result<Page<Mark>, Ver
         None => Next::End,
     };
     let buckets = elements.into_iter().map(|bucket| Bucket {
-        location: bucket.bucket_region.filter(|region| is_region(region)),
+        location: bucket.bucket_region.filter(|region| errand.shown(region).is_some()),
         ..Bucket::named(bucket.name)
     });
     Ok(Page { buckets: buckets.collect(), next })
 }
 
 /// The region in the answer to GetBucketLocation; an empty one is Amazon's first.
-pub fn read_location(answer: &Answer) -> Option<String> {
+pub fn read_location(errand: &Errand<'_>, answer: &Answer) -> Option<String> {
     let text = answer.text();
     if answer.status != 200 || root_element(text).as_deref() != Some("LocationConstraint") {
         return None;
@@ -115,12 +113,8 @@ pub fn read_location(answer: &Answer) -> Option<String> {
         "" => Some("us-east-1".to_owned()),
         // What Amazon called it before it had several in Europe.
         "EU" => Some("eu-west-1".to_owned()),
-        region => Some(region.to_owned()).filter(|region| is_region(region)),
+        region => errand.shown(region).map(str::to_owned),
     }
-}
-
-pub fn is_region(region: &str) -> bool {
-    (1..=REGION_MAX_BYTES).contains(&region.len()) && !region.chars().any(char::is_control)
 }
 
 /// A verdict from an error answer: by its code where there is one, else by its status.

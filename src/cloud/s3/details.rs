@@ -79,7 +79,7 @@ async fn ask(errand: &Errand<'_>, bucket: &mut Bucket, by: Tells) -> Tells {
         let mut url = bucket_url(&errand.url, &bucket.name);
         url.set_query(Some("location="));
         if let Ok(answer) = send(errand, Method::GET, url).await {
-            bucket.location = answer::read_location(&answer);
+            bucket.location = answer::read_location(errand, &answer);
             told.by_location = bucket.location.is_some();
         }
     }
@@ -89,8 +89,8 @@ async fn ask(errand: &Errand<'_>, bucket: &mut Bucket, by: Tells) -> Tells {
 /// Reads the headers of a bucket: its region as Amazon names it, whatever the status; count and bytes as Ceph does.
 pub fn read_head(errand: &Errand<'_>, answer: &Answer, bucket: &mut Bucket) -> bool {
     let number = |name: &str| answer.header(name).and_then(|text| text.trim().parse().ok());
-    let region = answer.header("x-amz-bucket-region").filter(|region| answer::is_region(region));
-    bucket.location = region.filter(|region| errand.shown(region).is_some()).map(str::to_owned);
+    let region = answer.header("x-amz-bucket-region").and_then(|region| errand.shown(region));
+    bucket.location = region.map(str::to_owned);
     if answer.status == 200 {
         bucket.file_count = number("x-rgw-object-count");
         bucket.file_size_sum = number("x-rgw-bytes-used");

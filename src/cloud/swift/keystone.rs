@@ -93,9 +93,18 @@ struct CatalogEntry {
 #[derive(Deserialize)]
 struct Endpoint {
     interface: String,
-    #[serde(default, alias = "region")]
+    #[serde(default)]
     region_id: Option<String>,
+    /// The older name of the same; most catalogues have both.
+    #[serde(default)]
+    region: Option<String>,
     url: String,
+}
+
+impl Endpoint {
+    fn region(&self) -> Option<&str> {
+        self.region_id.as_deref().or(self.region.as_deref())
+    }
 }
 
 /// Asks for a token; gives the storage address with it.
@@ -166,8 +175,8 @@ fn read(errand: &Errand<'_>, answer: &Answer) -> Result<(String, Secret), Verdic
         return Err(verdict::no_object_store(SwiftAuth::KeystoneVersion3));
     }
     let region = errand.region.as_deref();
-    let fits = |endpoint: &Endpoint| region.is_none() || endpoint.region_id.as_deref() == region;
-    let named = endpoints.first().and_then(|endpoint| endpoint.region_id.clone());
+    let fits = |endpoint: &Endpoint| region.is_none() || endpoint.region() == region;
+    let named = endpoints.first().and_then(|endpoint| endpoint.region().map(str::to_owned));
     match endpoints.into_iter().find(fits) {
         Some(endpoint) => Ok((endpoint.url, token)),
         None => Err(verdict::region_wrong(named.as_deref().and_then(|region| errand.shown(region)))),

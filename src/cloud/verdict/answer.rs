@@ -116,7 +116,7 @@ pub fn list_not_allowed() -> Verdict {
         Stage::Authorization,
         "list_not_allowed",
         "The key is valid, but may not list the buckets.",
-        "If it is meant for some buckets only, name these in the test (probe_buckets); otherwise allow it to list (s3:ListAllMyBuckets).",
+        "If it is meant for some buckets only, name these in the test (probe_buckets); otherwise allow it to list (on Amazon: s3:ListAllMyBuckets).",
     )
     .about("access_key")
 }
@@ -213,10 +213,9 @@ pub fn redirected(errand: &Errand<'_>, answer: &Answer, endpoint: Option<&str>) 
     };
     let shown = target.as_ref().and_then(|target| {
         let host = target.host_str().filter(|host| host.len() <= HOST_MAX_BYTES)?;
-        let is_new =
-            !errand.client.has_sent(host) && host.split('.').all(|label| !errand.client.has_sent(label));
         let port = target.port().map(|port| format!(":{port}")).unwrap_or_default();
-        is_new.then(|| format!("{}://{host}{port}", target.scheme()))
+        let can_be_shown = matches!(target.scheme(), "http" | "https") && !errand.client.has_sent_host(host);
+        can_be_shown.then(|| format!("{}://{host}{port}", target.scheme()))
     });
     let place = shown.map_or_else(|| "elsewhere".to_owned(), |target| format!("to {target}"));
     let message = format!(
@@ -228,7 +227,7 @@ pub fn redirected(errand: &Errand<'_>, answer: &Answer, endpoint: Option<&str>) 
 
 /// Something answered by HTTP, but not the service.
 pub fn not_the_service(errand: &Errand<'_>, answer: &Answer, service: Service) -> Verdict {
-    let start = answer.text().trim_start().get(..64).unwrap_or_default().to_ascii_lowercase();
+    let start: String = answer.text().trim_start().chars().take(64).collect::<String>().to_ascii_lowercase();
     let is_page = start.starts_with("<!doctype html")
         || start.starts_with("<html")
         || answer.header("content-type").is_some_and(|kind| kind.starts_with("text/html"));

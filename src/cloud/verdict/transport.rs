@@ -69,7 +69,9 @@ pub fn not_a_proxy(proxy: &Peer<'_>) -> Verdict {
 pub fn tunnel_refused(status: u16, proxy: &Proxy, server: &Peer<'_>) -> Verdict {
     match status {
         407 => proxy_credentials(proxy),
-        401 | 403 | 405 => proxy_denied(proxy, server),
+        401 | 403 => proxy_denied(proxy, server),
+        // What a server says that is no proxy and does not know the method.
+        405 | 501 => not_a_proxy(&proxy.peer()),
         500..=599 => proxy_target_unreachable(proxy, server),
         _ => not_a_proxy(&proxy.peer()),
     }
