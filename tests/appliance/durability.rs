@@ -14,4 +14,4 @@ mod power_cut;
 mod process;
 mod released_format;
 mod sync_order;
-mod workload;
+pub mod workload;

@@ -2,9 +2,11 @@
 
 use std::io::Write;
 
+pub mod fault_server;
 pub mod http;
 pub mod s3_server;
 pub mod service;
+pub mod signature;
 
 /// Says in one line that a test cannot run here; where nothing may be skipped, that is a failure.
 #[track_caller]

@@ -105,24 +105,24 @@ impl Service {
 
     pub fn start_command(directory: &Path, arguments: &[&str], prepare: impl FnOnce(&mut Command)) -> Self {
         let data = directory.join("data").display().to_string();
-        let log = std::fs::File::options()
-            .create(true)
-            .append(true)
-            .open(directory.join("log.txt"))
-            .expect("a log");
         let mut command = command(&["serve", "--listen", "127.0.0.1:0", "--data-dir", &data]);
-        command.args(arguments).stdout(Stdio::piped()).stderr(log);
+        command.args(arguments);
         prepare(&mut command);
-        let mut child = command.spawn().expect("the binary starts");
+        Self::spawn(directory, command).unwrap_or_else(|log| panic!("the service did not start: {log}"))
+    }
+
+    /// Starts a command that runs the service, by whatever way. The error is what the log says.
+    pub fn spawn(directory: &Path, mut command: Command) -> Result<Self, String> {
+        let log = directory.join("log.txt");
+        let file = std::fs::File::options().create(true).append(true).open(&log).expect("a log");
+        let mut child =
+            command.stdout(Stdio::piped()).stderr(file).spawn().map_err(|error| error.to_string())?;
         let Some(address) = ready_address(&mut child) else {
             let _ = child.kill();
             let _ = child.wait();
-            panic!(
-                "the service did not start: {}",
-                std::fs::read_to_string(directory.join("log.txt")).unwrap_or_default()
-            );
+            return Err(std::fs::read_to_string(log).unwrap_or_default());
         };
-        Self { child, address, directory: directory.to_owned() }
+        Ok(Self { child, address, directory: directory.to_owned() })
     }
 
     pub fn address(&self) -> &str {
