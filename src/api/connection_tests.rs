@@ -216,8 +216,12 @@ fn parse_probe_buckets(names: Field<Vec<String>>, violations: &mut Vec<Violation
         return Vec::new();
     }
     for name in names.iter().filter(|name| !bucket::is_name(name)) {
-        let advice = "a name has 1 to 256 characters, no slash and no control characters, and is not . or ..";
+        let advice = "a name is not empty, has no slash and no control characters, and is not . or ..";
         violations.push(Violation::invalid("probe_buckets", name, advice));
+    }
+    if names.iter().any(|name| name.chars().count() > bucket::NAME_MAX_CHARACTERS) {
+        let reason = Reason::TooLong(bucket::NAME_MAX_CHARACTERS as u64);
+        violations.push(Violation::new("probe_buckets", reason));
     }
     names
 }

@@ -15,12 +15,12 @@ pub struct Bucket {
 
 /// Longest name of a bucket that is believed, in bytes.
 pub const NAME_MAX_BYTES: usize = 1024;
-/// Longest name of a bucket that is asked for, in characters; S3's longest are 255, Swift's 256 bytes.
-pub const NAME_MAX_CHARACTERS: usize = 256;
+/// Longest name of a bucket that is asked for, in characters: S3's longest.
+pub const NAME_MAX_CHARACTERS: usize = 255;
 
 /// Whether a text can be asked for as a bucket, on any service: one segment of a path.
 pub fn is_name(text: &str) -> bool {
-    (1..=NAME_MAX_CHARACTERS).contains(&text.chars().count())
+    !text.is_empty()
         && !text.chars().any(|character| character == '/' || character.is_control())
         && !matches!(text, "." | "..")
 }
