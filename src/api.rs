@@ -12,7 +12,6 @@ mod reply;
 mod request;
 mod routes;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -28,11 +27,12 @@ use hyper::{Method, Request};
 use tracing::{error, info};
 
 use crate::app::App;
+use crate::domain::client_address::ClientAddress;
 use crate::random::random_uuid;
 use error::ApiError;
 pub use reply::HttpResponse;
 use reply::{Reply, respond};
-use request::{Body, Call, Query};
+use request::{Body, Call, Query, Source};
 use routes::{Access, Match, Route};
 
 /// Longest request target (path and query), in bytes.
@@ -52,7 +52,7 @@ struct Outline {
 }
 
 /// Answers one request. Whatever happens, there is a response with a request id, and one log line.
-pub async fn handle(app: Arc<App>, peer: SocketAddr, request: Request<Incoming>) -> HttpResponse {
+pub async fn handle(app: Arc<App>, peer: ClientAddress, request: Request<Incoming>) -> HttpResponse {
     let request_id = request_id(request.headers());
     // A task of its own: hyper drops a handler whose client left, a spawned one finishes what it began. A panic ends
     // the task, not the connection.
@@ -68,7 +68,7 @@ pub async fn handle(app: Arc<App>, peer: SocketAddr, request: Request<Incoming>)
 
 async fn answer_and_log(
     app: Arc<App>,
-    peer: SocketAddr,
+    peer: ClientAddress,
     request: Request<Incoming>,
     request_id: &str,
 ) -> HttpResponse {
@@ -77,7 +77,8 @@ async fn answer_and_log(
     let mut outline = Outline::default();
     let (head, incoming) = request.into_parts();
     let mut incoming = Some(incoming);
-    let outcome = answer(app, &head, &mut incoming, &mut outline).await;
+    let source = Source { client: peer, request_id: request_id.to_owned() };
+    let outcome = answer(app, &head, &mut incoming, source, &mut outline).await;
     if let Some(incoming) = incoming {
         linger(&head.headers, incoming);
     }
@@ -88,7 +89,7 @@ async fn answer_and_log(
         status = response.status().as_u16(),
         duration_ms = started.elapsed().as_micros() as f64 / 1000.0,
         caller = outline.caller,
-        peer = %peer.ip(),
+        peer = %peer,
         request_id,
         "request"
     );
@@ -134,6 +135,7 @@ async fn answer(
     app: Arc<App>,
     head: &Parts,
     incoming: &mut Option<Incoming>,
+    source: Source,
     outline: &mut Outline,
 ) -> Result<Reply, ApiError> {
     let target_bytes = head.uri.path_and_query().map_or(0, |target| target.as_str().len());
@@ -152,13 +154,13 @@ async fn answer(
 
     match &route.access {
         Access::Public(handler) => {
-            handler(read_call(app, route, path_parameter, head, incoming).await?).await
+            handler(read_call(app, route, path_parameter, head, incoming, source).await?).await
         }
         Access::Scoped(right, handler) => {
-            let caller = auth::authenticate(&app, &head.headers).await?;
+            let caller = auth::authenticate(&app, &head.headers, &source).await?;
             caller.label().clone_into(&mut outline.caller);
             let caller = caller.granted(*right)?;
-            handler(caller, read_call(app, route, path_parameter, head, incoming).await?).await
+            handler(caller, read_call(app, route, path_parameter, head, incoming, source).await?).await
         }
     }
 }
@@ -170,6 +172,7 @@ async fn read_call(
     path_parameter: &str,
     head: &Parts,
     incoming: &mut Option<Incoming>,
+    source: Source,
 ) -> Result<Call, ApiError> {
     let query = Query::parse(head.uri.query(), route.query)?;
     let limits = &app.config.limits;
@@ -178,7 +181,7 @@ async fn read_call(
         None => Body::default(),
     };
     *incoming = None;
-    Ok(Call { path_parameter: path_parameter.to_owned(), query, body, app })
+    Ok(Call { path_parameter: path_parameter.to_owned(), query, body, source, app })
 }
 
 /// The client's request id where it is harmless, else a new one.

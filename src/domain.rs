@@ -5,6 +5,7 @@
 pub mod address;
 pub mod api_key;
 pub mod bucket;
+pub mod client_address;
 pub mod connector;
 pub mod endpoint;
 pub mod job;

@@ -16,6 +16,7 @@ use tracing::{debug, info, warn};
 
 use crate::api;
 use crate::app::App;
+use crate::domain::client_address::ClientAddress;
 
 /// What one connection may buffer: request targets up to 8 KiB, and the headers.
 const CONNECTION_BUFFER_BYTES: usize = 64 * 1024;
@@ -49,7 +50,7 @@ pub async fn serve(app: Arc<App>, listener: TcpListener, stop: impl Future<Outpu
                 continue;
             }
         };
-        let app = Arc::clone(&app);
+        let (app, peer) = (Arc::clone(&app), ClientAddress::from_ip(peer.ip()));
         let service = service_fn(move |request| {
             let app = Arc::clone(&app);
             async move { Ok::<_, std::convert::Infallible>(api::handle(app, peer, request).await) }

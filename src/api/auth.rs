@@ -7,6 +7,7 @@ use hyper::header::AUTHORIZATION;
 use zeroize::Zeroizing;
 
 use crate::api::error::ApiError;
+use crate::api::request::Source;
 use crate::app::App;
 use crate::domain::api_key::KeyText;
 use crate::domain::scope::{CONNECTORS_GET_SECRET_KEY, Right, RightSet};
@@ -114,7 +115,7 @@ impl Caller {
 ///
 /// # Errors
 /// 401 without valid credentials, 503 where they cannot be checked now.
-pub async fn authenticate(app: &App, headers: &HeaderMap) -> Result<Caller, ApiError> {
+pub async fn authenticate(app: &App, headers: &HeaderMap, _source: &Source) -> Result<Caller, ApiError> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let (Some(value), None) = (values.next(), values.next()) else {
         return Err(ApiError::unauthorized());

@@ -18,6 +18,7 @@ use zeroize::Zeroizing;
 use crate::api::error::ApiError;
 use crate::api::routes::Parameter;
 use crate::app::App;
+use crate::domain::client_address::ClientAddress;
 use crate::domain::patch::Patch;
 use crate::domain::secret::Secret;
 use crate::domain::violation::{Violation, echo};
@@ -32,6 +33,20 @@ pub struct Call {
     pub query: Query,
     /// The body; empty where the route takes none.
     pub body: Body,
+    /// Where the request comes from.
+    #[expect(dead_code, reason = "for the audit trail, which is on its way")]
+    pub source: Source,
+}
+
+/// Where a request comes from.
+#[derive(Debug, Clone)]
+pub struct Source {
+    /// The client's address.
+    #[expect(dead_code, reason = "for the limits of failures, which are on their way")]
+    pub client: ClientAddress,
+    /// The request's id, as in the log and the response.
+    #[expect(dead_code, reason = "for the audit trail, which is on its way")]
+    pub request_id: String,
 }
 
 /// The parameters after the `?`, decoded, in their order.
