@@ -2,6 +2,7 @@
 
 mod api_keys;
 mod auth;
+mod browser;
 mod connection_tests;
 mod connectors;
 mod error;
@@ -142,6 +143,7 @@ async fn answer(
     if target_bytes > TARGET_MAX_BYTES {
         return Err(ApiError::target_too_long(TARGET_MAX_BYTES));
     }
+    browser::check(head, &app.own_names, &app.config.allowed_origins)?;
     let (route, path_parameter) = match routes::find(&head.method, head.uri.path()) {
         Match::Route(route, parameter) => (route, parameter),
         Match::OtherMethods(_) if is_preflight(&app, &head.method, &head.headers) => {

@@ -10,6 +10,7 @@ use crate::cloud::Cloud;
 use crate::config::Config;
 use crate::credentials::Credentials;
 use crate::domain::api_key::ApiKey;
+use crate::domain::own_names::OwnNames;
 use crate::jobs::Jobs;
 use crate::store::{Store, Transaction, Unavailable, remove_if_present};
 use crate::turns::Turns;
@@ -32,6 +33,8 @@ pub struct App {
     pub credentials: Credentials,
     /// Tests of connectors.
     pub jobs: Arc<Jobs>,
+    /// Names that this service goes by.
+    pub own_names: OwnNames,
     /// For lists that take long.
     pub listing_turns: Turns,
     /// Whether the file with the first password may still be there.
@@ -43,8 +46,11 @@ impl App {
     pub fn new(config: Config, store: Arc<Store>, cloud: Cloud) -> Self {
         let jobs = Jobs::new(config.jobs.clone(), Arc::clone(&store), cloud);
         let first_password_waits = AtomicBool::new(store.directory().first_start_file().exists());
+        let own_names =
+            OwnNames::new(&config.allowed_hosts, &rustix::system::uname().nodename().to_string_lossy());
         Self {
             config,
+            own_names,
             store,
             credentials: Credentials::new(),
             jobs,

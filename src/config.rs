@@ -39,6 +39,8 @@ pub struct Config {
     pub store: StoreOptions,
     /// Origins whose pages may call the API from a browser.
     pub allowed_origins: Vec<String>,
+    /// Names that this service goes by, besides those of the local network.
+    pub allowed_hosts: Vec<String>,
 }
 
 /// What is logged, and how.
@@ -223,6 +225,7 @@ impl Settings {
             },
             store: StoreOptions { log_growth_bytes: self.integer("store.log_growth_kib") * 1024 },
             allowed_origins: self.texts("browser.allowed_origins"),
+            allowed_hosts: self.texts("browser.allowed_hosts"),
         }
     }
 

@@ -15,6 +15,7 @@ pub mod mount_options;
 pub mod nearest;
 pub mod option_list;
 pub mod option_names;
+pub mod own_names;
 pub mod patch;
 pub mod provider;
 pub mod scope;

@@ -106,6 +106,31 @@ impl ApiError {
         Self::new(StatusCode::FORBIDDEN, "invalid", message)
     }
 
+    /// 400 for a request that does not say clearly which host it is for.
+    pub fn host_unclear() -> Self {
+        Self::new(
+            StatusCode::BAD_REQUEST,
+            "invalid",
+            "Send one Host header, with the name or address of this service",
+        )
+    }
+
+    /// 421 for a host that this service does not go by (RFC 9110, section 15.5.20).
+    pub fn other_host(host: &str) -> Self {
+        let message = format!(
+            "This service does not go by the name '{host}'. If it should, add the name to browser.allowed_hosts in its \
+             configuration"
+        );
+        Self::new(StatusCode::MISDIRECTED_REQUEST, "invalid", message)
+    }
+
+    /// 403 for a change that a page of another site asks for.
+    pub fn other_site() -> Self {
+        let message = "A page of another site asked for this change. If that site may, add its origin to \
+                       browser.allowed_origins in the configuration";
+        Self::new(StatusCode::FORBIDDEN, "invalid", message)
+    }
+
     /// 400 for what is no JSON.
     pub fn malformed_json(reason: &str) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "invalid", format!("The body is not valid JSON: {reason}"))

@@ -6,6 +6,7 @@ use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, LOCATI
 use hyper::{Response, StatusCode};
 use serde::Serialize;
 
+use crate::api::browser;
 use crate::api::error::ApiError;
 
 /// A response with its body in memory.
@@ -63,9 +64,7 @@ pub fn respond(outcome: Result<Reply, ApiError>) -> HttpResponse {
     if body.is_some() {
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     }
-    response
-        .headers_mut()
-        .insert(HeaderName::from_static("x-content-type-options"), HeaderValue::from_static("nosniff"));
+    response.headers_mut().extend(browser::HEADERS);
     response.headers_mut().extend(headers);
     response
 }

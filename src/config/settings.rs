@@ -33,6 +33,8 @@ pub enum Kind {
     Integer(u64, u64),
     /// Web origins.
     Origins,
+    /// Names of hosts.
+    HostNames,
 }
 
 /// A value of a setting.
@@ -147,6 +149,12 @@ pub const SETTINGS: &[Setting] = &[
         "",
         "Other origins whose pages may call the API, for example [\"https://nas.example.com\"].",
     ),
+    setting(
+        "browser.allowed_hosts",
+        Kind::HostNames,
+        "",
+        "Names that this service goes by, besides addresses, the machine's name and those of the local network (.local, .lan, …).",
+    ),
 ];
 
 /// The setting with this key, which is one of the program's own.
@@ -173,7 +181,7 @@ impl Setting {
     pub fn parse_text(&self, text: &str) -> Result<Value, String> {
         let value = match self.kind {
             Kind::Integer(..) => Value::Integer(text.parse().map_err(|_| self.advice())?),
-            Kind::Origins => {
+            Kind::Origins | Kind::HostNames => {
                 let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
                 Value::List(items.map(str::to_owned).collect())
             }
@@ -195,7 +203,16 @@ impl Setting {
             (Kind::Word(words), Value::Text(text)) => words.contains(&text.as_str()),
             (Kind::Integer(least, most), Value::Integer(number)) => (*least..=*most).contains(number),
             (Kind::Origins, Value::List(items)) => items.iter().all(|item| is_origin(item)),
-            (Kind::Address | Kind::Path | Kind::Word(_) | Kind::Integer(..) | Kind::Origins, _) => false,
+            (Kind::HostNames, Value::List(items)) => items.iter().all(|item| is_host_name(item)),
+            (
+                Kind::Address
+                | Kind::Path
+                | Kind::Word(_)
+                | Kind::Integer(..)
+                | Kind::Origins
+                | Kind::HostNames,
+                _,
+            ) => false,
         };
         if is_right { Ok(value) } else { Err(self.advice()) }
     }
@@ -212,6 +229,9 @@ impl Setting {
             Kind::Origins => {
                 "write a list of origins such as [\"https://nas.example.com\"], without a path".to_owned()
             }
+            Kind::HostNames => {
+                "write a list of names such as [\"nas.example.com\"], without scheme and port".to_owned()
+            }
         }
     }
 }
@@ -220,6 +240,15 @@ fn is_origin(text: &str) -> bool {
     Url::parse(text).is_ok_and(|url| {
         matches!(url.scheme(), "http" | "https") && url.origin().ascii_serialization() == text
     })
+}
+
+/// RFC 1123, section 2.1.
+fn is_host_name(text: &str) -> bool {
+    let is_label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+    };
+    text.len() <= 253 && text.split('.').all(is_label)
 }
 
 impl Value {
@@ -255,7 +284,7 @@ pub fn render_file() -> String {
         let range = match setting.kind {
             Kind::Integer(least, most) => format!(" ({least} to {most})"),
             Kind::Word(words) => format!(" ({})", words.join(", ")),
-            Kind::Address | Kind::Path | Kind::Origins => String::new(),
+            Kind::Address | Kind::Path | Kind::Origins | Kind::HostNames => String::new(),
         };
         text.push_str(&format!(
             "# {}{range}\n{name} = {}\n",

@@ -8,6 +8,7 @@
 mod api_keys;
 mod authorization_matrix;
 mod bad_input;
+mod browser;
 mod command_line;
 mod connectors;
 mod durability;
