@@ -1,6 +1,7 @@
 //! The REST API: one request from its head to its response, readable in [`handle`].
 
 mod api_keys;
+mod audit_events;
 mod auth;
 mod browser;
 mod connection_tests;
@@ -12,6 +13,7 @@ mod openapi;
 mod reply;
 mod request;
 mod routes;
+mod trail;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tracing::{info, warn};
 
+use crate::audit::Audit;
 use crate::cloud::Cloud;
 use crate::config::Config;
 use crate::credentials::Credentials;
@@ -31,6 +32,8 @@ pub struct App {
     pub store: Arc<Store>,
     /// Who may call.
     pub credentials: Credentials,
+    /// Who did or saw what.
+    pub audit: Audit,
     /// Tests of connectors.
     pub jobs: Arc<Jobs>,
     /// Names that this service goes by.
@@ -48,7 +51,9 @@ impl App {
         let first_password_waits = AtomicBool::new(store.directory().first_start_file().exists());
         let own_names =
             OwnNames::new(&config.allowed_hosts, &rustix::system::uname().nodename().to_string_lossy());
+        let audit = Audit::new(config.audit.clone(), &store.snapshot());
         Self {
+            audit,
             config,
             own_names,
             store,
@@ -73,12 +78,18 @@ impl App {
         }
     }
 
-    /// Stores last uses and removes old jobs, now and then, for as long as the program runs.
-    pub async fn keep_house(&self) {
+    /// Stores last uses and counts, and removes what is old, now and then until `stop` ends.
+    pub async fn keep_house(&self, stop: impl Future) {
         let mut interval = tokio::time::interval(HOUSEKEEPING_INTERVAL);
+        tokio::pin!(stop);
         loop {
-            interval.tick().await;
+            // Only the pause is cut short: what was taken out to be stored is not lost.
+            tokio::select! {
+                _ = interval.tick() => {}
+                _ = &mut stop => return,
+            }
             self.store_last_uses().await;
+            self.audit.keep_house(&self.store).await;
             self.jobs.remove_old().await;
             self.store.keep_house().await;
         }

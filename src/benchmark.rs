@@ -41,7 +41,7 @@ impl DurableStore {
         let settings = patch.apply_settings(None);
         let created = self.0.commit_blocking(move |transaction: &mut Transaction<'_>| {
             let id = transaction.next_id::<Connector>();
-            Ok::<_, Unavailable>(transaction.put(Connector { id, name, settings }).id)
+            Ok::<_, Unavailable>(transaction.put(Connector { id, name, settings, secret_revision: 1 }).id)
         });
         created.map_err(|unavailable| unavailable.reason)
     }

@@ -37,6 +37,8 @@ pub struct Config {
     pub cloud: CloudConfig,
     /// The store.
     pub store: StoreOptions,
+    /// The audit trail.
+    pub audit: AuditConfig,
     /// Origins whose pages may call the API from a browser.
     pub allowed_origins: Vec<String>,
     /// Names that this service goes by, besides those of the local network.
@@ -86,6 +88,19 @@ pub struct JobsConfig {
     pub keep: Duration,
     /// How many ended jobs are kept.
     pub keep_count: usize,
+}
+
+/// The audit trail.
+#[derive(Debug, Clone)]
+pub struct AuditConfig {
+    /// How many events of changes are kept.
+    pub keep_count: usize,
+    /// How many events of secrets that were shown are kept.
+    pub reveal_keep_count: usize,
+    /// How many events of refused logins are kept.
+    pub login_keep_count: usize,
+    /// How long events are kept.
+    pub keep: Duration,
 }
 
 /// How tests reach the cloud.
@@ -224,6 +239,12 @@ impl Settings {
                 proxy_from_environment: self.text("cloud.proxy_from_environment") == "yes",
             },
             store: StoreOptions { log_growth_bytes: self.integer("store.log_growth_kib") * 1024 },
+            audit: AuditConfig {
+                keep_count: count("audit.keep_count"),
+                reveal_keep_count: count("audit.reveal_keep_count"),
+                login_keep_count: count("audit.login_keep_count"),
+                keep: Duration::from_secs(self.integer("audit.keep_days") * 24 * 3600),
+            },
             allowed_origins: self.texts("browser.allowed_origins"),
             allowed_hosts: self.texts("browser.allowed_hosts"),
         }

@@ -4,6 +4,7 @@
 
 pub mod address;
 pub mod api_key;
+pub mod audit_event;
 pub mod bucket;
 pub mod client_address;
 pub mod connector;

@@ -8,6 +8,7 @@
 //! - `server`: sockets only. `api`: the whole request flow (`api::handle`), the table of routes (`api::routes`), the
 //!   handlers.
 //! - `app`: the parts in one place, shared by reference.
+//! - `audit`: who did or saw what, committed with the change or before the answer.
 //! - `jobs`: tests of connectors in the background. `cloud`: how a bucket list is asked for, and the verdict where it
 //!   fails.
 //! - `credentials`: argon2id, and the memory of verified credentials.
@@ -15,7 +16,7 @@
 //!   of `store::commit_log`; sled follows; `store::opening` trusts nothing.
 //! - `domain`: types and rules without I/O, which all others use.
 //!
-//! Direction: cli → server → api → app → {jobs, store, cloud, credentials} → domain; a test checks it.
+//! Direction: cli → server → api → app → {audit, jobs, store, cloud, credentials} → domain; a test checks it.
 //!
 //! A change travels like this: `api::connectors::create` parses the body into domain types, gives a function to
 //! `Store::commit`, which runs on the writer's thread against the state as of that moment, and answers once the
@@ -23,6 +24,7 @@
 
 mod api;
 mod app;
+mod audit;
 pub mod benchmark;
 pub mod cli;
 mod cloud;

@@ -13,8 +13,10 @@ use crate::api::reply::Reply;
 use crate::api::request::{Call, Field};
 use crate::api::routes::Answer;
 use crate::app::App;
+use crate::audit::{Who, api_key_subject};
 use crate::credentials::generate_key;
 use crate::domain::api_key::{ApiKey, KEYS_PER_USER_MAX, NAME_MAX_CHARACTERS, SCOPES_MAX};
+use crate::domain::audit_event::AuditKind;
 use crate::domain::connector::parse_text;
 use crate::domain::patch::Patch;
 use crate::domain::scope::{ALL_RIGHTS, RightSet, Scope, UnknownPart};
@@ -180,6 +182,7 @@ pub fn create(caller: Caller, call: Call) -> Answer {
         let hash = call.app.credentials.hash(text.secret().clone()).await?;
         let (lookup, last_four) = (text.lookup().to_owned(), text.last_four().to_owned());
         let user_id = caller.user_id();
+        let (app, who) = (Arc::clone(&call.app), caller.who(&call.source));
         let key = caller.commit(&call.app, move |transaction: &mut Transaction<'_>| {
             let own = transaction.index().api_keys().iter().filter(|key| key.user_id == user_id);
             if own.count() >= KEYS_PER_USER_MAX {
@@ -199,6 +202,7 @@ pub fn create(caller: Caller, call: Call) -> Answer {
                 expires_at,
                 last_used_at: None,
             };
+            record(&app, transaction, &who, AuditKind::ApiKeyCreated, &key, &key.set_attributes());
             Ok(transaction.put(key))
         });
         let key = key.await?;
@@ -221,10 +225,12 @@ pub fn update(caller: Caller, call: Call) -> Answer {
     Box::pin(async move {
         let body: ApiKeyBody = call.body.parse()?;
         let patch = body.into_patch()?;
+        let (app, who) = (Arc::clone(&call.app), caller.who(&call.source));
         let (selector, changer) = (call.path_parameter, caller.clone());
         let key = caller.commit(&call.app, move |transaction: &mut Transaction<'_>| {
             let caller = changer;
-            let mut key = ApiKey::clone(&*find(transaction.index(), &caller, &selector)?);
+            let before = find(transaction.index(), &caller, &selector)?;
+            let mut key = ApiKey::clone(&before);
             check_covered(&caller, key.rights())?;
             key.name = patch.name.apply(key.name);
             key.scopes = patch.scopes.apply(Some(key.scopes)).unwrap_or_default();
@@ -232,6 +238,10 @@ pub fn update(caller: Caller, call: Call) -> Answer {
                 key.expires_at = bounded_end(&caller, patch.expires_at.apply(None), transaction.now())?;
             }
             check_covered(&caller, key.rights())?;
+            let attributes = before.changed_attributes(&key);
+            if !attributes.is_empty() {
+                record(&app, transaction, &who, AuditKind::ApiKeyUpdated, &key, &attributes);
+            }
             Ok::<_, ApiError>(transaction.put(key))
         });
         let key = key.await?;
@@ -242,17 +252,31 @@ pub fn update(caller: Caller, call: Call) -> Answer {
 /// Revokes a key; it stops working with the next request.
 pub fn destroy(caller: Caller, call: Call) -> Answer {
     Box::pin(async move {
+        let (app, who) = (Arc::clone(&call.app), caller.who(&call.source));
         let (selector, revoker) = (call.path_parameter, caller.clone());
         let removed = caller.commit(&call.app, move |transaction: &mut Transaction<'_>| {
             let caller = revoker;
             let key = find(transaction.index(), &caller, &selector)?;
             check_covered(&caller, key.rights())?;
+            // A key that revokes itself is still named.
+            record(&app, transaction, &who, AuditKind::ApiKeyRevoked, &key, &[]);
             transaction.remove::<ApiKey>(key.id);
             Ok::<(), ApiError>(())
         });
         removed.await?;
         Ok(Reply::empty())
     })
+}
+
+fn record(
+    app: &App,
+    transaction: &mut Transaction<'_>,
+    who: &Who,
+    kind: AuditKind,
+    key: &ApiKey,
+    attributes: &[&str],
+) {
+    app.audit.record(transaction, who, kind, api_key_subject(key), attributes);
 }
 
 /// A key of the current user; those of others are not there.

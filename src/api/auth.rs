@@ -9,7 +9,9 @@ use zeroize::Zeroizing;
 use crate::api::error::ApiError;
 use crate::api::request::Source;
 use crate::app::App;
+use crate::audit::{Who, api_key_subject, user_subject};
 use crate::domain::api_key::KeyText;
+use crate::domain::audit_event::{CallerId, Subject};
 use crate::domain::scope::{CONNECTORS_GET_SECRET_KEY, Right, RightSet};
 use crate::domain::secret::Secret;
 use crate::domain::timestamp::Timestamp;
@@ -105,6 +107,15 @@ impl Caller {
         self.expires_at
     }
 
+    /// For the audit trail.
+    pub fn who(&self, source: &Source) -> Who {
+        let caller = match self.credential {
+            Credential::Password { .. } => CallerId::User(self.user_id),
+            Credential::Key { key_id } => CallerId::Key(key_id),
+        };
+        Who { caller, user_id: self.user_id, client: source.client, request_id: source.request_id.clone() }
+    }
+
     /// For the log and the job queue: `user:1` or `key:7`.
     pub fn label(&self) -> &str {
         &self.label
@@ -115,17 +126,26 @@ impl Caller {
 ///
 /// # Errors
 /// 401 without valid credentials, 503 where they cannot be checked now.
-pub async fn authenticate(app: &App, headers: &HeaderMap, _source: &Source) -> Result<Caller, ApiError> {
-    let mut values = headers.get_all(AUTHORIZATION).iter();
-    let (Some(value), None) = (values.next(), values.next()) else {
-        return Err(ApiError::unauthorized());
-    };
-    let credentials = value.to_str().ok().and_then(Sent::parse).ok_or_else(ApiError::unauthorized)?;
+pub async fn authenticate(app: &App, headers: &HeaderMap, source: &Source) -> Result<Caller, ApiError> {
     let index = app.store.snapshot();
+    let refused = |subject: Option<Subject>| {
+        app.audit.count_refusal(source.client, &source.request_id, subject, index.now());
+        ApiError::unauthorized()
+    };
+    let mut values = headers.get_all(AUTHORIZATION).iter();
+    let value = match (values.next(), values.next()) {
+        // A browser sends nothing before it has asked for a password.
+        (None, _) => return Err(ApiError::unauthorized()),
+        (Some(value), None) => value,
+        (Some(_), Some(_)) => return Err(refused(None)),
+    };
+    let credentials = value.to_str().ok().and_then(Sent::parse).ok_or_else(|| refused(None))?;
     match credentials {
         Sent::Password { user, password } => {
+            // Only a name that exists: people type passwords into the wrong field.
+            let subject = index.users().find(&user).map(|user| user_subject(user));
             let user = app.credentials.verify_password(&index, &user, &password).await?;
-            let user = user.ok_or_else(ApiError::unauthorized)?;
+            let user = user.ok_or_else(|| refused(subject))?;
             app.first_sign_in_worked();
             Ok(Caller {
                 user_id: user.id,
@@ -137,7 +157,10 @@ pub async fn authenticate(app: &App, headers: &HeaderMap, _source: &Source) -> R
             })
         }
         Sent::Key(text) => {
-            let key = app.credentials.verify_key(&index, &text).await?.ok_or_else(ApiError::unauthorized)?;
+            let key = app.credentials.verify_key(&index, &text).await?;
+            let key = key.ok_or_else(|| {
+                refused(index.api_keys().find(text.lookup()).map(|key| api_key_subject(key)))
+            })?;
             Ok(Caller {
                 user_id: key.user_id,
                 credential: Credential::Key { key_id: key.id },

@@ -12,11 +12,13 @@ use crate::api::list_query;
 use crate::api::reply::Reply;
 use crate::api::request::{Call, Field, SecretText, names_of_segment};
 use crate::api::routes::Answer;
+use crate::api::trail::{Trail, record_reveals};
+use crate::domain::audit_event::AuditKind;
 use crate::domain::connector::{
     Connector, ConnectorName, ConnectorPatch, Settings, TEXT_MAX_CHARACTERS, parse_options, parse_provider,
     parse_text, parse_url, parse_url_proxy,
 };
-use crate::domain::listing::TooCostly;
+use crate::domain::listing::ConnectorAttribute;
 use crate::domain::patch::Patch;
 use crate::domain::secret::Secret;
 use crate::domain::violation::{Reason, Violation};
@@ -24,9 +26,6 @@ use crate::store::{Index, Transaction};
 
 /// Most connectors of one store: a bound for memory, far beyond any network's need.
 const CONNECTORS_MAX: usize = 2_000_000;
-
-/// Lists of larger stores are made off the asynchronous threads.
-const LISTED_IN_PLACE_MAX: usize = 2_000;
 
 /// A cloud connector as it is sent. Attributes left out keep their value; null or an empty text clears an optional one.
 #[derive(Default, Deserialize, JsonSchema)]
@@ -144,18 +143,13 @@ pub struct ConnectorListView<'a> {
 /// Lists connectors.
 pub fn index(caller: Caller, call: Call) -> Answer {
     Box::pin(async move {
-        let query = list_query::parse_connector_list(&call.query, call.app.config.limits.list_items)?;
+        let query =
+            list_query::parse_list::<ConnectorAttribute>(&call.query, call.app.config.limits.list_items)?;
         let snapshot = call.app.store.snapshot();
-        let (count, shown) = if snapshot.connectors().len() <= LISTED_IN_PLACE_MAX {
-            query.select(snapshot.connectors().iter())
-        } else {
-            call.app.listing_turns.run(move || query.select(snapshot.connectors().iter())).await?
-        }
-        .map_err(|TooCostly| {
-            let mut violation = Violation::new("base", Reason::Invalid(None));
-            violation.advice = "its patterns take too long, use shorter ones or fewer %".to_owned();
-            violation
-        })?;
+        let total = snapshot.connectors().len();
+        let select = move || query.select(snapshot.connectors().iter());
+        let (count, shown) = list_query::select(&call.app, total, select).await?;
+        record_reveals(&caller, &call, &shown).await?;
         let cloud_connectors = shown.iter().map(|connector| ConnectorView::new(connector, &caller)).collect();
         Ok(Reply::json(StatusCode::OK, &ConnectorListView { count, cloud_connectors }))
     })
@@ -181,6 +175,7 @@ pub fn create(caller: Caller, call: Call) -> Answer {
             violations.extend(taken(&call.app.store.snapshot(), name, None));
         }
         let (Some(name), true) = (name, violations.is_empty()) else { return Err(violations.into()) };
+        let trail = Trail::new(&caller, &call);
         let connector = caller.commit(&call.app, move |transaction: &mut Transaction<'_>| {
             if let Some(violation) = taken(transaction.index(), &name, None) {
                 return Err(ApiError::from(violation));
@@ -189,9 +184,14 @@ pub fn create(caller: Caller, call: Call) -> Answer {
                 return Err(ApiError::unavailable("There are as many connectors as the store takes", 3600));
             }
             let id = transaction.next_id::<Connector>();
-            Ok(transaction.put(Connector { id, name, settings }))
+            let connector = transaction.put(Connector { id, name, settings, secret_revision: 1 });
+            let attributes = connector.set_attributes();
+            trail.record(transaction, AuditKind::ConnectorCreated, &connector, &attributes);
+            let reveal = trail.record_reveal(transaction, &connector);
+            Ok((connector, reveal))
         });
-        let connector = connector.await?;
+        let (connector, reveal) = connector.await?;
+        call.app.audit.confirm(reveal.as_slice());
         let reply = Reply::json(StatusCode::CREATED, &ConnectorView::new(&connector, &caller));
         Ok(reply.located_at(&format!("/api/v2/cloud_connectors/{}", connector.id)))
     })
@@ -201,6 +201,7 @@ pub fn create(caller: Caller, call: Call) -> Answer {
 pub fn show(caller: Caller, call: Call) -> Answer {
     Box::pin(async move {
         let connector = find(&call.app.store.snapshot(), &call.path_parameter)?;
+        record_reveals(&caller, &call, std::slice::from_ref(&connector)).await?;
         Ok(Reply::json(StatusCode::OK, &ConnectorView::new(&connector, &caller)))
     })
 }
@@ -211,6 +212,7 @@ pub fn update(caller: Caller, call: Call) -> Answer {
         let body: ConnectorBody = call.body.parse()?;
         let mut violations = Vec::new();
         let patch = body.into_patch(true, &mut violations);
+        let trail = Trail::new(&caller, &call);
         let (selector, sees_secrets) = (call.path_parameter, caller.sees_secrets());
         if !violations.is_empty() {
             // All problems at once, also those that only the saved connector shows.
@@ -222,20 +224,30 @@ pub fn update(caller: Caller, call: Call) -> Answer {
             );
         }
         let connector = caller.commit(&call.app, move |transaction: &mut Transaction<'_>| {
-            let connector = change(transaction.index(), &selector, patch, violations, sees_secrets)?;
-            Ok::<_, ApiError>(transaction.put(connector))
+            let (before, after) = change(transaction.index(), &selector, patch, violations, sees_secrets)?;
+            let connector = transaction.put(after);
+            let attributes = before.changed_attributes(&connector);
+            if !attributes.is_empty() {
+                trail.record(transaction, AuditKind::ConnectorUpdated, &connector, &attributes);
+            }
+            let reveal = trail.record_reveal(transaction, &connector);
+            Ok::<_, ApiError>((connector, reveal))
         });
-        Ok(Reply::json(StatusCode::OK, &ConnectorView::new(&*connector.await?, &caller)))
+        let (connector, reveal) = connector.await?;
+        call.app.audit.confirm(reveal.as_slice());
+        Ok(Reply::json(StatusCode::OK, &ConnectorView::new(&connector, &caller)))
     })
 }
 
 /// Removes a connector.
 pub fn destroy(caller: Caller, call: Call) -> Answer {
     Box::pin(async move {
+        let trail = Trail::new(&caller, &call);
         let selector = call.path_parameter;
         let removed = caller.commit(&call.app, move |transaction: &mut Transaction<'_>| {
-            let id = find(transaction.index(), &selector)?.id;
-            transaction.remove::<Connector>(id);
+            let connector = find(transaction.index(), &selector)?;
+            transaction.remove::<Connector>(connector.id);
+            trail.record(transaction, AuditKind::ConnectorDestroyed, &connector, &[]);
             Ok::<(), ApiError>(())
         });
         removed.await?;
@@ -244,7 +256,10 @@ pub fn destroy(caller: Caller, call: Call) -> Answer {
 }
 
 /// The connector that a path segment names: ASCII digits are an id, anything else a name.
-fn find(index: &Index, segment: &str) -> Result<Arc<Connector>, ApiError> {
+///
+/// # Errors
+/// 404, or 409 where the name is ambiguous.
+pub fn find(index: &Index, segment: &str) -> Result<Arc<Connector>, ApiError> {
     let names = names_of_segment(segment);
     let shown = names.first().map_or(segment, String::as_str);
     let not_found =
@@ -264,14 +279,14 @@ fn find(index: &Index, segment: &str) -> Result<Arc<Connector>, ApiError> {
     }
 }
 
-/// The saved connector with the patch applied, where every rule holds.
+/// The saved connector, and the same with the patch applied, where every rule holds.
 fn change(
     index: &Index,
     selector: &str,
     patch: ConnectorPatch,
     mut violations: Vec<Violation>,
     sees_secrets: bool,
-) -> Result<Connector, ApiError> {
+) -> Result<(Arc<Connector>, Connector), ApiError> {
     let saved = find(index, selector)?;
     let names_secret = patch.secret_key.is_sent();
     let replaces_hidden_text = patch.replaces_hidden_text(&saved.settings);
@@ -289,7 +304,8 @@ fn change(
         violations.push(secret_needed());
     }
     if violations.is_empty() {
-        Ok(Connector { id: saved.id, name, settings })
+        let changed = saved.changed(name, settings);
+        Ok((saved, changed))
     } else {
         Err(violations.into())
     }

@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
+use crate::domain::listing::TooCostly;
 use crate::domain::scope::Right;
 use crate::domain::violation::{Reason, Violation, echo};
 use crate::store::Unavailable;
@@ -202,6 +203,14 @@ impl From<Violation> for ApiError {
 impl From<Unavailable> for ApiError {
     fn from(unavailable: Unavailable) -> Self {
         Self::unavailable(&unavailable.reason, 5)
+    }
+}
+
+impl From<TooCostly> for ApiError {
+    fn from(_: TooCostly) -> Self {
+        let mut violation = Violation::new("base", Reason::Invalid(None));
+        violation.advice = "its patterns take too long, use shorter ones or fewer %".to_owned();
+        violation.into()
     }
 }
 

@@ -34,7 +34,6 @@ pub struct Call {
     /// The body; empty where the route takes none.
     pub body: Body,
     /// Where the request comes from.
-    #[expect(dead_code, reason = "for the audit trail, which is on its way")]
     pub source: Source,
 }
 
@@ -42,10 +41,8 @@ pub struct Call {
 #[derive(Debug, Clone)]
 pub struct Source {
     /// The client's address.
-    #[expect(dead_code, reason = "for the limits of failures, which are on their way")]
     pub client: ClientAddress,
     /// The request's id, as in the log and the response.
-    #[expect(dead_code, reason = "for the audit trail, which is on its way")]
     pub request_id: String,
 }
 

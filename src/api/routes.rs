@@ -6,12 +6,13 @@ use hyper::Method;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
 use crate::api::api_keys::{self, ApiKeyBody, ApiKeyListView, ApiKeyView};
+use crate::api::audit_events::{self, AuditEventListView, SecretReaderListView};
 use crate::api::auth::Caller;
 use crate::api::connection_tests::{self, BucketListView, JOB_ID, JobView};
 use crate::api::connectors::{self, ConnectorBody, ConnectorListView, ConnectorView};
 use crate::api::error::ApiError;
 use crate::api::health::{self, HealthView};
-use crate::api::list_query::{CONNECTOR_LIST, LIMIT, OFFSET};
+use crate::api::list_query::{AUDIT_EVENT_LIST, CONNECTOR_LIST, LIMIT, OFFSET};
 use crate::api::openapi;
 use crate::api::reply::Reply;
 use crate::api::request::Call;
@@ -70,11 +71,13 @@ fn of<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
 const CONNECTOR: &str = "/api/v2/cloud_connectors/{cloud_connector_id}";
 const CONNECTORS: &str = "/api/v2/cloud_connectors";
 const CONNECTION_TEST: &str = "/api/v2/cloud_connectors/-/test";
+const SECRET_READERS: &str = "/api/v2/cloud_connectors/{cloud_connector_id}/secret_readers";
+const AUDIT_EVENTS: &str = "/api/v2/audit_events";
 const API_KEY: &str = "/api/v2/users/me/api_keys/{api_key_id}";
 const API_KEYS: &str = "/api/v2/users/me/api_keys";
 
 /// Every route.
-pub static ROUTES: [Route; 14] = [
+pub static ROUTES: [Route; 16] = [
     Route {
         method: Method::GET,
         path: CONNECTORS,
@@ -147,6 +150,30 @@ pub static ROUTES: [Route; 14] = [
         query: &[],
         body: None,
         replies: &[(204, "Cloud connector destroyed.", None)],
+    },
+    Route {
+        method: Method::GET,
+        path: SECRET_READERS,
+        operation: "index_secret_readers",
+        summary: "Lists who has seen a cloud connector's secret since it last changed. Needs the scope cloud_connectors / show too.",
+        access: Access::Scoped(scope::AUDIT_EVENTS_INDEX, audit_events::secret_readers),
+        query: &[&LIMIT, &OFFSET],
+        body: None,
+        replies: &[(
+            200,
+            "Who has seen the secret, the last one first.",
+            Some(of::<SecretReaderListView<'static>>),
+        )],
+    },
+    Route {
+        method: Method::GET,
+        path: AUDIT_EVENTS,
+        operation: "index_audit_events",
+        summary: "Lists the audit trail, the newest event first unless sort_by says otherwise.",
+        access: Access::Scoped(scope::AUDIT_EVENTS_INDEX, audit_events::index),
+        query: AUDIT_EVENT_LIST,
+        body: None,
+        replies: &[(200, "List of audit events.", Some(of::<AuditEventListView<'static>>))],
     },
     Route {
         method: Method::GET,
@@ -285,6 +312,7 @@ mod tests {
         check(Method::PUT, "/api/v2/cloud_connectors/-/test", "test_cloud_connector ");
         check(Method::PATCH, "/api/v2/cloud_connectors/7", "[GET, HEAD, PUT, DELETE]");
         check(Method::OPTIONS, "/healthz", "[GET, HEAD]");
+        check(Method::GET, "/api/v2/cloud_connectors/a%2Fb/secret_readers", "index_secret_readers a%2Fb");
         for path in ["", "/", "/api/v2", "/api/v2/cloud_connectors//", "/api/v2/cloud_connectors/a/b", "*"] {
             check(Method::GET, path, "none");
         }
@@ -311,6 +339,8 @@ mod tests {
             "GET /api/v2/cloud_connectors/{cloud_connector_id}: cloud_connectors / show",
             "PUT /api/v2/cloud_connectors/{cloud_connector_id}: cloud_connectors / update",
             "DELETE /api/v2/cloud_connectors/{cloud_connector_id}: cloud_connectors / destroy",
+            "GET /api/v2/cloud_connectors/{cloud_connector_id}/secret_readers: audit_events / index",
+            "GET /api/v2/audit_events: audit_events / index",
             "GET /api/v2/users/me/api_keys: api_keys / index",
             "POST /api/v2/users/me/api_keys: api_keys / create",
             "GET /api/v2/users/me/api_keys/{api_key_id}: api_keys / show",

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::oneshot;
 use tracing::{error, info, warn};
 
 use crate::app::App;
@@ -63,15 +64,20 @@ async fn serve(app: Arc<App>, listener: TcpListener) -> Result<(), Failure> {
         notify(sd_notify::NotifyState::Stopping);
     };
     app.jobs.resume().await;
+    let (end_housekeeping, housekeeping_end) = oneshot::channel::<()>();
     let housekeeping = tokio::spawn({
         let app = Arc::clone(&app);
-        async move { app.keep_house().await }
+        async move { app.keep_house(housekeeping_end).await }
     });
     announce(&app.config, address);
     server::serve(Arc::clone(&app), listener, stop).await;
-    housekeeping.abort();
+    drop(end_housekeeping);
+    if housekeeping.await.is_err() {
+        error!("keeping house panicked");
+    }
     app.jobs.stop().await;
     app.store_last_uses().await;
+    app.audit.keep_house(&app.store).await;
     Ok(())
 }
 

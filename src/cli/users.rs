@@ -2,13 +2,16 @@
 
 use std::io::{self, BufRead, IsTerminal, Read};
 use std::path::Path;
+use std::sync::Arc;
 
+use crate::audit::{api_key_subject, record_on_command_line};
 use crate::cli::first_start::{ADMIN, add_user, read_password_file};
 use crate::cli::serve::start_log;
 use crate::cli::{Failure, UserCommand, open_store, print};
-use crate::config::{Config, LogConfig};
+use crate::config::{AuditConfig, Config, LogConfig};
 use crate::credentials::hash;
 use crate::domain::api_key::ApiKey;
+use crate::domain::audit_event::AuditKind;
 use crate::domain::secret::Secret;
 use crate::domain::user::{self, PASSWORD_MAX_BYTES, User};
 use crate::store::{Index, Store, Transaction, remove_if_present};
@@ -22,9 +25,9 @@ pub(super) fn run(config: &Config, command: UserCommand) -> Result<(), Failure> 
     let result = match command {
         UserCommand::Add { name, password_file } => add(&store, &name, password_file.as_deref()),
         UserCommand::Passwd { name, password_file, revoke_keys } => {
-            change_password(&store, name, password_file.as_deref(), revoke_keys)
+            change_password(&store, name, password_file.as_deref(), revoke_keys, config.audit.clone())
         }
-        UserCommand::Remove { name } => remove(&store, name),
+        UserCommand::Remove { name } => remove(&store, name, config.audit.clone()),
         UserCommand::List => {
             print(&list(&store.snapshot()));
             Ok(())
@@ -50,6 +53,7 @@ fn change_password(
     name: String,
     password_file: Option<&Path>,
     is_revoking: bool,
+    audit: AuditConfig,
 ) -> Result<(), Failure> {
     let id = find(&store.snapshot(), &name)?.id;
     let password_hash = hash(&ask_password(password_file)?);
@@ -59,7 +63,7 @@ fn change_password(
         };
         let user = User { password_hash, revision: user.revision + 1, ..User::clone(user) };
         transaction.put(user);
-        Ok(if is_revoking { revoke_keys(transaction, id) } else { 0 })
+        Ok(if is_revoking { revoke_keys(transaction, id, &audit) } else { 0 })
     });
     let revoked = revoked?;
     forget_first_password(store, &name)?;
@@ -67,7 +71,7 @@ fn change_password(
     Ok(())
 }
 
-fn remove(store: &Store, name: String) -> Result<(), Failure> {
+fn remove(store: &Store, name: String, audit: AuditConfig) -> Result<(), Failure> {
     let shown = name.clone();
     let removed = store.commit_blocking(move |transaction: &mut Transaction<'_>| {
         let id = find(transaction.index(), &name)?.id;
@@ -75,7 +79,7 @@ fn remove(store: &Store, name: String) -> Result<(), Failure> {
             return Err(Failure::usage(format!("{name} is the only user; add another one first")));
         }
         transaction.remove::<User>(id);
-        Ok(revoke_keys(transaction, id))
+        Ok(revoke_keys(transaction, id, &audit))
     });
     let revoked = removed?;
     forget_first_password(store, &shown)?;
@@ -93,10 +97,15 @@ fn forget_first_password(store: &Store, name: &str) -> Result<(), Failure> {
         .map_err(|error| Failure::machine(format!("{} cannot be removed: {error}", path.display())))
 }
 
-fn revoke_keys(transaction: &mut Transaction<'_>, user_id: u64) -> usize {
+fn revoke_keys(transaction: &mut Transaction<'_>, user_id: u64, audit: &AuditConfig) -> usize {
     let keys = transaction.index().api_keys().iter().filter(|key| key.user_id == user_id);
     let ids: Vec<u64> = keys.map(|key| key.id).collect();
-    ids.iter().filter(|id| transaction.remove::<ApiKey>(**id).is_some()).count()
+    let revoked = ids.iter().filter_map(|id| transaction.remove::<ApiKey>(*id));
+    let revoked: Vec<Arc<ApiKey>> = revoked.collect();
+    for key in &revoked {
+        record_on_command_line(transaction, audit, AuditKind::ApiKeyRevoked, api_key_subject(key));
+    }
+    revoked.len()
 }
 
 fn list(index: &Index) -> String {

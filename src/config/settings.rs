@@ -144,6 +144,25 @@ pub const SETTINGS: &[Setting] = &[
         "The commit log is rewritten when it is larger than twice what is kept and so many KiB.",
     ),
     setting(
+        "audit.keep_count",
+        Kind::Integer(1, 1_000_000),
+        "10000",
+        "How many events of the audit trail are kept that tell of changes.",
+    ),
+    setting(
+        "audit.reveal_keep_count",
+        Kind::Integer(1, 1_000_000),
+        "10000",
+        "How many are kept that tell of secrets that were shown.",
+    ),
+    setting(
+        "audit.login_keep_count",
+        Kind::Integer(1, 1_000_000),
+        "1000",
+        "How many are kept that tell of refused logins.",
+    ),
+    setting("audit.keep_days", Kind::Integer(1, 3650), "365", "How long all of these are kept."),
+    setting(
         "browser.allowed_origins",
         Kind::Origins,
         "",

@@ -58,6 +58,26 @@ impl ApiKey {
         self.expires_at.is_some_and(|expires_at| expires_at <= now)
     }
 
+    /// The names of the attributes that have a value.
+    pub fn set_attributes(&self) -> Vec<&'static str> {
+        let set = [
+            ("name", self.name.is_some()),
+            ("api_key_scopes", !self.scopes.is_empty()),
+            ("expires_at", self.expires_at.is_some()),
+        ];
+        set.into_iter().filter(|(_, is_set)| *is_set).map(|(name, _)| name).collect()
+    }
+
+    /// The names of the attributes in which another differs.
+    pub fn changed_attributes(&self, other: &ApiKey) -> Vec<&'static str> {
+        let changed = [
+            ("name", self.name != other.name),
+            ("api_key_scopes", self.scopes != other.scopes),
+            ("expires_at", self.expires_at != other.expires_at),
+        ];
+        changed.into_iter().filter(|(_, is_changed)| *is_changed).map(|(name, _)| name).collect()
+    }
+
     /// Stars and the last four characters, as clients know it.
     pub fn masked(&self) -> String {
         format!("{}{}", "*".repeat(18), self.last_four)

@@ -1,5 +1,7 @@
 //! A cloud connector: a name, and what it takes to reach a cloud service.
 
+mod changes;
+
 use crate::domain::endpoint;
 use crate::domain::masked::MaskedText;
 use crate::domain::mount_options::MountOptions;
@@ -24,6 +26,8 @@ pub struct Connector {
     pub name: ConnectorName,
     /// How to reach the service.
     pub settings: Settings,
+    /// Goes up with each change of a secret key or password in the settings, so that it is known who saw which.
+    pub secret_revision: u64,
 }
 
 /// How to reach a cloud service: everything of a connector that a test needs.

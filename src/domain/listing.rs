@@ -1,136 +1,80 @@
-//! Which connectors a list shows: filters, order and pages, as the API's query parameters say it.
+//! Which records a list shows: filters, order and pages, as the API's query parameters say it.
 
+mod attribute;
+mod audit_attribute;
+mod connector_attribute;
 mod filter;
 mod pattern;
 
 use std::cmp::Ordering;
 use std::sync::Arc;
 
+pub use self::attribute::Attribute;
+pub use self::audit_attribute::AuditAttribute;
+pub use self::connector_attribute::ConnectorAttribute;
 pub use self::filter::Filter;
 use self::pattern::Budget;
 pub use self::pattern::TooCostly;
-use crate::domain::connector::Connector;
 use crate::domain::violation::{Reason, Violation, echo};
 
 /// Most filters in one request.
 pub const FILTERS_MAX: usize = 32;
 
+/// How many records match, and the page of them.
+pub type Selected<R> = (usize, Vec<Arc<R>>);
+
 /// Everything that a list request asks for.
 #[derive(Debug, Clone)]
-pub struct ListQuery {
+pub struct ListQuery<A> {
     /// All of them have to hold.
-    pub filters: Vec<Filter>,
-    /// Most significant first; ties are in id order.
-    pub order: Vec<SortKey>,
+    pub filters: Vec<Filter<A>>,
+    /// Most significant first; ties stay in the order that the records come in.
+    pub order: Vec<SortKey<A>>,
     /// The slice to show.
     pub page: Page,
 }
 
-impl ListQuery {
-    /// Picks from connectors in id order. Returns how many match, and the page of them.
+impl<A: Attribute> ListQuery<A> {
+    /// Picks from records. Returns how many match, and the page of them.
     ///
     /// # Errors
     /// The patterns would take too many steps.
     pub fn select<'a>(
         &self,
-        connectors: impl Iterator<Item = &'a Arc<Connector>>,
-    ) -> Result<(usize, Vec<Arc<Connector>>), TooCostly> {
+        records: impl Iterator<Item = &'a Arc<A::Record>>,
+    ) -> Result<Selected<A::Record>, TooCostly> {
         let budget = Budget::new();
-        let selected = self.select_within(connectors, &budget);
+        let selected = self.select_within(records, &budget);
         if budget.is_spent() { Err(TooCostly) } else { Ok(selected) }
     }
 
     fn select_within<'a>(
         &self,
-        connectors: impl Iterator<Item = &'a Arc<Connector>>,
+        records: impl Iterator<Item = &'a Arc<A::Record>>,
         budget: &Budget,
-    ) -> (usize, Vec<Arc<Connector>>) {
+    ) -> Selected<A::Record> {
         let is_listed =
-            |connector: &&Arc<Connector>| self.filters.iter().all(|filter| filter.holds(connector, budget));
-        let matching = connectors.take_while(|_| !budget.is_spent()).filter(is_listed);
+            |record: &&Arc<A::Record>| self.filters.iter().all(|filter| filter.holds(record, budget));
+        let matching = records.take_while(|_| !budget.is_spent()).filter(is_listed);
         if self.order.is_empty() {
             let mut count = 0;
             let mut shown = Vec::new();
-            for connector in matching {
+            for record in matching {
                 if count >= self.page.offset && shown.len() < self.page.limit {
-                    shown.push(Arc::clone(connector));
+                    shown.push(Arc::clone(record));
                 }
                 count += 1;
             }
             return (count, shown);
         }
-        let mut ordered: Vec<&Arc<Connector>> = matching.collect();
-        // Stable, and the input is in id order: ties stay in id order.
+        let mut ordered: Vec<&Arc<A::Record>> = matching.collect();
+        // Stable: ties stay in the order of the input.
         ordered.sort_by(|left, right| {
             let orderings = self.order.iter().map(|key| key.compare(left, right));
             orderings.fold(Ordering::Equal, Ordering::then)
         });
         let shown = ordered.iter().skip(self.page.offset).take(self.page.limit);
-        (ordered.len(), shown.map(|connector| Arc::clone(connector)).collect())
-    }
-}
-
-/// An attribute that lists can filter and order by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Attribute {
-    /// The number.
-    Id,
-    /// The unique name.
-    Name,
-    /// The endpoint.
-    Url,
-    /// The proxy, in its masked form.
-    UrlProxy,
-    /// The provider's name.
-    Provider,
-    /// The region.
-    Region,
-    /// The public half of the credentials.
-    AccessKey,
-}
-
-impl Attribute {
-    /// Every attribute that lists can filter and order by.
-    pub const ALL: [Attribute; 7] = [
-        Attribute::Id,
-        Attribute::Name,
-        Attribute::Url,
-        Attribute::UrlProxy,
-        Attribute::Provider,
-        Attribute::Region,
-        Attribute::AccessKey,
-    ];
-
-    /// The name in the API.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Attribute::Id => "id",
-            Attribute::Name => "name",
-            Attribute::Url => "url",
-            Attribute::UrlProxy => "url_proxy",
-            Attribute::Provider => "provider",
-            Attribute::Region => "region",
-            Attribute::AccessKey => "access_key",
-        }
-    }
-
-    /// The attribute of this name.
-    pub fn parse(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|attribute| attribute.name() == name)
-    }
-
-    /// The text that filters and orders see; `None` where unset, and for the id.
-    fn text(self, connector: &Connector) -> Option<&str> {
-        let settings = &connector.settings;
-        match self {
-            Attribute::Id => None,
-            Attribute::Name => Some(connector.name.as_str()),
-            Attribute::Url => settings.url.as_deref(),
-            Attribute::UrlProxy => settings.url_proxy.as_ref().map(|text| text.masked()),
-            Attribute::Provider => Some(settings.provider.name()),
-            Attribute::Region => settings.region.as_deref(),
-            Attribute::AccessKey => settings.access_key.as_deref(),
-        }
+        (ordered.len(), shown.map(|record| Arc::clone(record)).collect())
     }
 }
 
@@ -192,12 +136,12 @@ fn parse_number(attribute: &str, text: &str, maximum: usize) -> Result<usize, Vi
 
 /// One part of an order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SortKey {
-    attribute: Attribute,
+pub struct SortKey<A> {
+    attribute: A,
     is_descending: bool,
 }
 
-impl SortKey {
+impl<A: Attribute> SortKey<A> {
     /// Parses one `sort_by` value: keys separated by `|` or `,`, each with an optional `:asc` or `:desc`.
     ///
     /// # Errors
@@ -210,7 +154,7 @@ impl SortKey {
     }
 
     /// What it orders by.
-    pub fn attribute(self) -> Attribute {
+    pub fn attribute(self) -> A {
         self.attribute
     }
 
@@ -221,25 +165,17 @@ impl SortKey {
             "desc" => true,
             _ => return Err(Violation::invalid("sort_by", part, "a direction is :asc or :desc")),
         };
-        match Attribute::parse(name) {
+        match A::parse(name) {
             Some(attribute) => Ok(Self { attribute, is_descending }),
             None => {
-                let names: Vec<&str> = Attribute::ALL.iter().map(|attribute| attribute.name()).collect();
+                let names: Vec<&str> = A::ALL.iter().map(|attribute| attribute.name()).collect();
                 Err(Violation::invalid("sort_by", part, format!("order by {}", names.join(", "))))
             }
         }
     }
 
-    fn compare(self, left: &Connector, right: &Connector) -> Ordering {
-        let ordering = match self.attribute {
-            Attribute::Id => left.id.cmp(&right.id),
-            Attribute::Name
-            | Attribute::Url
-            | Attribute::UrlProxy
-            | Attribute::Provider
-            | Attribute::Region
-            | Attribute::AccessKey => self.attribute.text(left).cmp(&self.attribute.text(right)),
-        };
+    fn compare(self, left: &A::Record, right: &A::Record) -> Ordering {
+        let ordering = self.attribute.value(left).cmp(&self.attribute.value(right));
         if self.is_descending { ordering.reverse() } else { ordering }
     }
 }
@@ -247,7 +183,7 @@ impl SortKey {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::connector::{ConnectorName, Settings};
+    use crate::domain::connector::{Connector, ConnectorName, Settings};
     use crate::domain::masked::MaskedText;
     use crate::domain::provider::Provider;
 
@@ -261,7 +197,8 @@ mod tests {
             secret_key: None,
             options: None,
         };
-        Arc::new(Connector { id, name: ConnectorName::parse(name).expect("valid"), settings })
+        let name = ConnectorName::parse(name).expect("valid");
+        Arc::new(Connector { id, name, settings, secret_revision: 0 })
     }
 
     fn names(filters: &[(&str, &str)], order: &str) -> Vec<String> {
@@ -272,7 +209,7 @@ mod tests {
             connector(4, "alpha 2", Some("eu")),
         ];
         let filters = filters.iter().map(|(name, value)| {
-            Filter::parse(Attribute::parse(name).expect("known"), value).expect("valid")
+            Filter::parse(ConnectorAttribute::parse(name).expect("known"), value).expect("valid")
         });
         let query = ListQuery {
             filters: filters.collect(),
@@ -331,7 +268,7 @@ mod tests {
         assert_eq!(names(&[], "region:desc,id:desc"), ["3", "4", "1", "2"]);
         assert_eq!(names(&[], "provider"), ["1", "2", "3", "4"]);
         for value in ["secret_key", "name:up", "options", "|", "name|", "name:desc:asc"] {
-            assert!(SortKey::parse_list(value).is_err(), "{value}");
+            assert!(SortKey::<ConnectorAttribute>::parse_list(value).is_err(), "{value}");
         }
     }
 
@@ -342,7 +279,7 @@ mod tests {
         let long = Arc::new(long);
         let all: Vec<Arc<Connector>> = std::iter::repeat_n(long, 2000).collect();
         let pattern = format!("~%{}b", "a".repeat(200));
-        let filter = Filter::parse(Attribute::Region, &pattern).expect("valid");
+        let filter = Filter::parse(ConnectorAttribute::Region, &pattern).expect("valid");
         let query =
             ListQuery { filters: vec![filter], order: Vec::new(), page: Page { limit: 1, offset: 0 } };
         assert_eq!(query.select(all.iter()).map(|(count, _)| count), Err(TooCostly));
@@ -352,7 +289,7 @@ mod tests {
     #[test]
     fn refused_filters_and_pages() {
         for value in ["x", "~1", "!~1", "><1|", "=1.5", ">", "1|2"] {
-            assert!(Filter::parse(Attribute::Id, value).is_err(), "{value}");
+            assert!(Filter::parse(ConnectorAttribute::Id, value).is_err(), "{value}");
         }
         type Case<'a> = (Option<&'a str>, Option<&'a str>, Result<(usize, usize), &'a str>);
         let pages: &[Case<'_>] = &[

@@ -5,6 +5,7 @@
 use crate::domain::endpoint::password_range;
 use crate::domain::option_list;
 use crate::domain::secret::Secret;
+use zeroize::Zeroizing;
 
 const MASK: &str = "***";
 
@@ -13,22 +14,29 @@ const MASK: &str = "***";
 pub struct MaskedText {
     full: Secret,
     masked: Option<String>,
+    form: Form,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Form {
+    Proxy,
+    MountOptions,
 }
 
 impl MaskedText {
     /// A proxy as `url_proxy` holds it: `scheme://user:password@host`, the scheme optional.
     pub fn proxy(text: &str) -> Self {
-        Self::new(text, mask_password(text))
+        Self::new(text, mask_password(text), Form::Proxy)
     }
 
     /// A list of mount options, where a `proxy=` or any URL may hold a password.
     pub fn mount_options(text: &str) -> Self {
-        Self::new(text, mask_options(text))
+        Self::new(text, mask_options(text), Form::MountOptions)
     }
 
-    fn new(text: &str, masked: String) -> Self {
+    fn new(text: &str, masked: String, form: Form) -> Self {
         let masked = (masked != text).then_some(masked);
-        Self { full: Secret::new(text.to_owned()), masked }
+        Self { full: Secret::new(text.to_owned()), masked, form }
     }
 
     /// Whether there is a password to hide.
@@ -39,6 +47,19 @@ impl MaskedText {
     /// Whether the password was left out: this is a masked form, and of no use on its own.
     pub fn lacks_password(&self) -> bool {
         self.masked.is_none() && self.full.expose().contains(":***@")
+    }
+
+    /// What holds its passwords: of a proxy the password, of mount options each option with one.
+    pub fn parts_with_password(&self) -> Vec<Zeroizing<String>> {
+        let text = self.full.expose();
+        let part = |part: &str| Zeroizing::new(part.to_owned());
+        match self.form {
+            Form::Proxy => password_range(text).map(|range| part(&text[range])).into_iter().collect(),
+            Form::MountOptions => {
+                let items = option_list::split(text).into_iter();
+                items.filter(|item| mask_options(item) != *item).map(part).collect()
+            }
+        }
     }
 
     /// The text as it was sent.

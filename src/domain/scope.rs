@@ -40,9 +40,11 @@ pub const API_KEYS_SHOW: Right = ordinary("api_keys", "show");
 pub const API_KEYS_UPDATE: Right = ordinary("api_keys", "update");
 /// Revoke an API key.
 pub const API_KEYS_DESTROY: Right = ordinary("api_keys", "destroy");
+/// See the audit trail.
+pub const AUDIT_EVENTS_INDEX: Right = ordinary("audit_events", "index");
 
 /// Every right there is. The position is the bit in a [`RightSet`], in memory only.
-pub const ALL_RIGHTS: [Right; 12] = [
+pub const ALL_RIGHTS: [Right; 13] = [
     CONNECTORS_INDEX,
     CONNECTORS_CREATE,
     CONNECTORS_SHOW,
@@ -55,6 +57,7 @@ pub const ALL_RIGHTS: [Right; 12] = [
     API_KEYS_SHOW,
     API_KEYS_UPDATE,
     API_KEYS_DESTROY,
+    AUDIT_EVENTS_INDEX,
 ];
 
 const ANY: &str = "*";

@@ -5,9 +5,10 @@
 
 use std::sync::Arc;
 
-use imbl::OrdMap;
+use imbl::{OrdMap, OrdSet};
 
 use crate::domain::api_key::ApiKey;
+use crate::domain::audit_event::{AuditEvent, AuditRing};
 use crate::domain::connector::Connector;
 use crate::domain::job::Job;
 use crate::domain::timestamp::Timestamp;
@@ -22,6 +23,7 @@ pub struct Index {
     pub(crate) api_keys: Table<ApiKey>,
     pub(crate) connectors: Table<Connector>,
     pub(crate) jobs: Table<Job>,
+    pub(crate) audit_events: Table<AuditEvent>,
     /// The last id given out, for each kind.
     pub(crate) counters: OrdMap<Kind, u64>,
     /// When the last commit was made.
@@ -53,23 +55,29 @@ impl Index {
     pub fn jobs(&self) -> &Table<Job> {
         &self.jobs
     }
+
+    /// The audit trail.
+    pub fn audit_events(&self) -> &Table<AuditEvent> {
+        &self.audit_events
+    }
 }
 
 /// The records of one kind, by id and by a unique text.
 pub struct Table<T> {
     by_id: OrdMap<u64, Arc<T>>,
     by_text: OrdMap<Arc<str>, u64>,
+    rings: OrdMap<u8, OrdSet<u64>>,
 }
 
 impl<T> Clone for Table<T> {
     fn clone(&self) -> Self {
-        Self { by_id: self.by_id.clone(), by_text: self.by_text.clone() }
+        Self { by_id: self.by_id.clone(), by_text: self.by_text.clone(), rings: self.rings.clone() }
     }
 }
 
 impl<T> Default for Table<T> {
     fn default() -> Self {
-        Self { by_id: OrdMap::new(), by_text: OrdMap::new() }
+        Self { by_id: OrdMap::new(), by_text: OrdMap::new(), rings: OrdMap::new() }
     }
 }
 
@@ -100,20 +108,35 @@ impl<T> Table<T> {
     }
 }
 
+impl Table<AuditEvent> {
+    /// How many events a ring holds, and the oldest of them.
+    pub fn ring(&self, ring: AuditRing) -> (usize, Option<&Arc<AuditEvent>>) {
+        let ids = self.rings.get(&(ring as u8));
+        let oldest = ids.and_then(|ids| ids.get_min()).and_then(|id| self.by_id.get(id));
+        (ids.map_or(0, OrdSet::len), oldest)
+    }
+}
+
 impl<T: Record> Table<T> {
     pub(crate) fn put(&mut self, record: Arc<T>) {
         let id = record.id();
         let before = self.by_id.insert(id, Arc::clone(&record));
+        if let (Some(ring), None) = (record.ring(), &before) {
+            self.rings.entry(ring).or_default().insert(id);
+        }
         if let Some(before) = before.filter(|before| before.unique_text() != record.unique_text()) {
             self.by_text.remove(before.unique_text());
         }
-        if self.by_text.get(record.unique_text()) != Some(&id) {
+        if !record.unique_text().is_empty() && self.by_text.get(record.unique_text()) != Some(&id) {
             self.by_text.insert(record.unique_text().into(), id);
         }
     }
 
     pub(crate) fn remove(&mut self, id: u64) -> Option<Arc<T>> {
         let record = self.by_id.remove(&id)?;
+        if let Some(ids) = record.ring().and_then(|ring| self.rings.get_mut(&ring)) {
+            ids.remove(&id);
+        }
         self.by_text.remove(record.unique_text());
         Some(record)
     }

@@ -16,6 +16,7 @@ use tracing::{info, warn};
 use zeroize::Zeroizing;
 
 use crate::domain::api_key::ApiKey;
+use crate::domain::audit_event::AuditEvent;
 use crate::domain::connector::Connector;
 use crate::domain::job::Job;
 use crate::domain::timestamp::Timestamp;
@@ -228,6 +229,7 @@ fn decode_index(state: &State, sealer: &Sealer) -> Result<Index, OpenError> {
             Kind::ApiKey => decode_into::<ApiKey>(&mut index, key.id, value, sealer),
             Kind::Connector => decode_into::<Connector>(&mut index, key.id, value, sealer),
             Kind::Job => decode_into::<Job>(&mut index, key.id, value, sealer),
+            Kind::AuditEvent => decode_into::<AuditEvent>(&mut index, key.id, value, sealer),
         };
         decoded.map_err(|error| undecodable(&format!("the {} {}", key.kind.name(), key.id), &error))?;
     }
@@ -246,7 +248,7 @@ fn decode_into<T: Record>(
 }
 
 fn decode_counter(index: &mut Index, kind: u64, value: &[u8]) -> Result<(), DecodeError> {
-    let all = [Kind::User, Kind::ApiKey, Kind::Connector, Kind::Job];
+    let all = [Kind::User, Kind::ApiKey, Kind::Connector, Kind::Job, Kind::AuditEvent];
     let kind = all
         .into_iter()
         .find(|known| *known as u64 == kind)

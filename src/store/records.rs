@@ -2,6 +2,7 @@
 //!
 //! These shapes belong to the disk alone. The API may rename what it likes; an attribute here keeps its name for good.
 
+mod audit_event;
 mod job;
 
 use serde::de::DeserializeOwned;
@@ -28,8 +29,12 @@ pub(crate) trait Record: Sized + Send + Sync + 'static {
     const KIND: Kind;
     /// Its number among its kind.
     fn id(&self) -> u64;
-    /// The text that no other record of its kind has.
+    /// The text that no other record of its kind has; empty where there is none.
     fn unique_text(&self) -> &str;
+    /// The ring that bounds it together with others of its kind, where there is one; never changed.
+    fn ring(&self) -> Option<u8> {
+        None
+    }
     /// Its stored bytes.
     fn encode(&self, sealer: &Sealer) -> Vec<u8>;
     /// Reads stored bytes.
@@ -144,6 +149,12 @@ impl StoredSettings {
 struct StoredConnector {
     name: String,
     settings: StoredSettings,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    secret_revision: u64,
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 impl Record for Connector {
@@ -160,13 +171,18 @@ impl Record for Connector {
     fn encode(&self, sealer: &Sealer) -> Vec<u8> {
         let key = Key::new(Self::KIND, self.id);
         let settings = StoredSettings::from_settings(&self.settings, key, sealer);
-        encode_record(&StoredConnector { name: self.name.as_str().to_owned(), settings })
+        encode_record(&StoredConnector {
+            name: self.name.as_str().to_owned(),
+            settings,
+            secret_revision: self.secret_revision,
+        })
     }
 
     fn decode(id: u64, bytes: &[u8], sealer: &Sealer) -> Result<Self, DecodeError> {
         let stored: StoredConnector = decode_record(bytes)?;
         let settings = stored.settings.into_settings(Key::new(Self::KIND, id), sealer)?;
-        Ok(Self { id, name: ConnectorName::from_stored(stored.name), settings })
+        let name = ConnectorName::from_stored(stored.name);
+        Ok(Self { id, name, settings, secret_revision: stored.secret_revision })
     }
 
     fn table_mut(index: &mut Index) -> &mut Table<Self> {

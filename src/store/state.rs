@@ -23,6 +23,8 @@ pub(crate) enum Kind {
     Connector = 5,
     /// A test job.
     Job = 6,
+    /// An event of the audit trail.
+    AuditEvent = 7,
 }
 
 impl Kind {
@@ -35,11 +37,20 @@ impl Kind {
             Kind::ApiKey => "API key",
             Kind::Connector => "connector",
             Kind::Job => "test job",
+            Kind::AuditEvent => "audit event",
         }
     }
 
     fn from_byte(byte: u8) -> Option<Self> {
-        let all = [Kind::Vault, Kind::Counter, Kind::User, Kind::ApiKey, Kind::Connector, Kind::Job];
+        let all = [
+            Kind::Vault,
+            Kind::Counter,
+            Kind::User,
+            Kind::ApiKey,
+            Kind::Connector,
+            Kind::Job,
+            Kind::AuditEvent,
+        ];
         all.into_iter().find(|kind| *kind as u8 == byte)
     }
 }

@@ -40,6 +40,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
         &[
             "app.rs",
             "api/",
+            "audit.rs",
+            "audit/",
             "cli.rs",
             "cli/",
             "config.rs",
@@ -49,6 +51,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "benchmark.rs",
         ],
     ),
+    ("crate::audit", &["app.rs", "api/", "audit/", "cli/users.rs"]),
     ("crate::credentials", &["app.rs", "api/", "cli/"]),
     ("crate::api", &["server.rs", "api.rs", "api/"]),
     ("crate::server", &["cli/"]),

@@ -6,6 +6,7 @@
 #![expect(clippy::print_stderr, reason = "a test that is skipped says so")]
 
 mod api_keys;
+mod audit;
 mod authorization_matrix;
 mod bad_input;
 mod browser;

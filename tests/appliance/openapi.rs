@@ -45,6 +45,13 @@ fn the_document_describes_what_is_served() {
     let key = admin.post("/api/v2/users/me/api_keys", &json!({})).expect_status(201).json();
     assert_same_attributes(&document, "ApiKeyFull", &key);
     assert_same_attributes(&document, "ApiKeyCollection", &admin.get("/api/v2/users/me/api_keys").json());
+    admin.post("/api/v2/cloud_connectors", &json!({ "name": "b", "url": "h", "secret_key": "s" }));
+    let events = admin.get("/api/v2/audit_events").json();
+    assert_same_attributes(&document, "AuditEventCollection", &events);
+    assert_same_attributes(&document, "AuditEvent", &events["audit_events"][0]);
+    let readers = admin.get("/api/v2/cloud_connectors/b/secret_readers").json();
+    assert_same_attributes(&document, "SecretReaderCollection", &readers);
+    assert_same_attributes(&document, "SecretReader", &readers["secret_readers"][0]);
     assert_same_attributes(&document, "Error", &admin.get("/api/v2/cloud_connectors/77").json());
     assert_same_attributes(&document, "Health", &service.anonymous().get("/healthz").json());
     let sent =

@@ -2,15 +2,14 @@
 
 use std::cmp::Ordering;
 
-use crate::domain::connector::Connector;
-use crate::domain::listing::Attribute;
+use crate::domain::listing::attribute::{Attribute, AttributeKind, Value};
 use crate::domain::listing::pattern::{Budget, Wildcard, is_like, parse_pattern};
 use crate::domain::violation::Violation;
 
 /// One condition on one attribute.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Filter {
-    attribute: Attribute,
+pub struct Filter<A> {
+    attribute: A,
     condition: Condition,
 }
 
@@ -18,12 +17,9 @@ pub struct Filter {
 enum Condition {
     Unset,
     Set,
-    Text(Comparison, String),
-    Number(Comparison, i128),
-    TextIn(Vec<String>),
-    TextNotIn(Vec<String>),
-    NumberIn(Vec<i128>),
-    NumberNotIn(Vec<i128>),
+    Compare(Comparison, Value<'static>),
+    In(Vec<Value<'static>>),
+    NotIn(Vec<Value<'static>>),
     Like(Vec<Wildcard>),
     NotLike(Vec<Wildcard>),
 }
@@ -61,59 +57,57 @@ const OPERATORS: [(&str, Operator); 10] = [
     ("=", Operator::Compare(Comparison::Equal)),
 ];
 
-impl Filter {
+impl<A: Attribute> Filter<A> {
     /// Parses the value of a filter parameter: an operator or none, then the operand.
     ///
     /// # Errors
-    /// An id that is no number, a pattern on an id, or a pattern that is too long.
-    pub fn parse(attribute: Attribute, value: &str) -> Result<Self, Violation> {
+    /// A number that is none, a moment that is none, a pattern on either, or a pattern that is too long.
+    pub fn parse(attribute: A, value: &str) -> Result<Self, Violation> {
         let (operator, operand) = OPERATORS
             .iter()
             .find_map(|(sign, operator)| value.strip_prefix(sign).map(|operand| (*operator, operand)))
             .unwrap_or((Operator::Compare(Comparison::Equal), value));
-        let is_number = attribute == Attribute::Id;
-        let numbers = || operand.split('|').map(parse_id).collect::<Result<Vec<i128>, Violation>>();
-        let texts = || operand.split('|').map(str::to_owned).collect::<Vec<String>>();
+        let parse = |text: &str| attribute.kind().parse(attribute.name(), text);
+        let items = || operand.split('|').map(parse).collect::<Result<Vec<Value<'static>>, Violation>>();
+        let pattern = || {
+            let what = match attribute.kind() {
+                AttributeKind::Text => return parse_pattern(attribute.name(), operand),
+                AttributeKind::Number => {
+                    "an id or another number is compared as a number, not with a pattern"
+                }
+                AttributeKind::Moment => "a moment is compared as such, not with a pattern",
+            };
+            Err(Violation::invalid(attribute.name(), value, what))
+        };
         let condition = match operator {
             Operator::Compare(Comparison::Equal) if operand.is_empty() => Condition::Unset,
             Operator::Compare(Comparison::Differ) if operand.is_empty() => Condition::Set,
-            Operator::Compare(comparison) if is_number => Condition::Number(comparison, parse_id(operand)?),
-            Operator::Compare(comparison) => Condition::Text(comparison, operand.to_owned()),
-            Operator::In if is_number => Condition::NumberIn(numbers()?),
-            Operator::In => Condition::TextIn(texts()),
-            Operator::NotIn if is_number => Condition::NumberNotIn(numbers()?),
-            Operator::NotIn => Condition::TextNotIn(texts()),
-            Operator::Like | Operator::NotLike if is_number => {
-                return Err(Violation::invalid(
-                    "id",
-                    value,
-                    "an id is compared as a number, not with a pattern",
-                ));
-            }
-            Operator::Like => Condition::Like(parse_pattern(attribute.name(), operand)?),
-            Operator::NotLike => Condition::NotLike(parse_pattern(attribute.name(), operand)?),
+            Operator::Compare(comparison) => Condition::Compare(comparison, parse(operand)?),
+            Operator::In => Condition::In(items()?),
+            Operator::NotIn => Condition::NotIn(items()?),
+            Operator::Like => Condition::Like(pattern()?),
+            Operator::NotLike => Condition::NotLike(pattern()?),
         };
         Ok(Self { attribute, condition })
     }
 
-    /// Whether the connector is to be listed. Matching a pattern takes its steps off the budget.
-    pub fn holds(&self, connector: &Connector, budget: &Budget) -> bool {
-        let text = self.attribute.text(connector);
-        let id = i128::from(connector.id);
+    /// Whether the record is to be listed. Matching a pattern takes its steps off the budget.
+    pub fn holds(&self, record: &A::Record, budget: &Budget) -> bool {
+        let value = self.attribute.value(record);
+        let is_set = value != Value::Unset;
+        let matches = |pattern: &[Wildcard]| match &value {
+            Value::Text(text) => is_like(pattern, text, budget),
+            Value::Unset | Value::Number(_) => false,
+        };
         match &self.condition {
-            Condition::Unset => text.is_none() && self.attribute != Attribute::Id,
-            Condition::Set => text.is_some() || self.attribute == Attribute::Id,
-            Condition::Text(Comparison::Differ, operand) => text != Some(operand),
-            Condition::Text(comparison, operand) => {
-                text.is_some_and(|text| comparison.holds(text.cmp(operand)))
-            }
-            Condition::Number(comparison, operand) => comparison.holds(id.cmp(operand)),
-            Condition::TextIn(items) => text.is_some_and(|text| items.iter().any(|item| item == text)),
-            Condition::TextNotIn(items) => !text.is_some_and(|text| items.iter().any(|item| item == text)),
-            Condition::NumberIn(items) => items.contains(&id),
-            Condition::NumberNotIn(items) => !items.contains(&id),
-            Condition::Like(pattern) => text.is_some_and(|text| is_like(pattern, text, budget)),
-            Condition::NotLike(pattern) => !text.is_some_and(|text| is_like(pattern, text, budget)),
+            Condition::Unset => !is_set,
+            Condition::Set => is_set,
+            Condition::Compare(Comparison::Differ, operand) => value != *operand,
+            Condition::Compare(comparison, operand) => is_set && comparison.holds(value.cmp(operand)),
+            Condition::In(items) => items.contains(&value),
+            Condition::NotIn(items) => !items.contains(&value),
+            Condition::Like(pattern) => matches(pattern),
+            Condition::NotLike(pattern) => !matches(pattern),
         }
     }
 }
@@ -129,14 +123,4 @@ impl Comparison {
             Comparison::LessOrEqual => ordering.is_le(),
         }
     }
-}
-
-/// An id in a filter. A number that fits no id is still a number: it only never matches.
-fn parse_id(text: &str) -> Result<i128, Violation> {
-    let digits = text.strip_prefix('-').unwrap_or(text);
-    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err(Violation::invalid("id", text, "write a whole number"));
-    }
-    let beyond = if text.starts_with('-') { i128::MIN } else { i128::MAX };
-    Ok(text.parse().unwrap_or(beyond))
 }

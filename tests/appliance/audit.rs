@@ -1,0 +1,407 @@
+//! The audit trail: each event with who, from where and the request's id; what is seen is recorded before it is shown.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use crate::harness::http::{Client, Response, basic, encode};
+use crate::harness::service::{PASSWORD, Service, TestDirectory, command, wait_until};
+
+const CONNECTORS: &str = "/api/v2/cloud_connectors";
+const KEYS: &str = "/api/v2/users/me/api_keys";
+const EVENTS: &str = "/api/v2/audit_events";
+
+#[track_caller]
+fn events(client: &Client, query: &str) -> Vec<Value> {
+    let listed = client.get(&format!("{EVENTS}?{query}")).expect_status(200).json();
+    listed["audit_events"].as_array().expect("a list").clone()
+}
+
+/// The only event that the query finds.
+#[track_caller]
+fn event(client: &Client, query: &str) -> Value {
+    let found = events(client, query);
+    assert_eq!(found.len(), 1, "{query}: {found:#?}");
+    found[0].clone()
+}
+
+fn count(client: &Client, query: &str) -> u64 {
+    client.get(&format!("{EVENTS}?limit=0&{query}")).expect_status(200).json()["count"]
+        .as_u64()
+        .expect("a count")
+}
+
+/// Sends a request with an id of its own.
+fn send(client: &Client, method: &str, target: &str, id: &str, body: &Value) -> Response {
+    let body = if body.is_null() { Vec::new() } else { body.to_string().into_bytes() };
+    client.send(method, target, &[("X-Request-Id", id), ("Content-Type", "application/json")], &body)
+}
+
+#[track_caller]
+fn check(event: &Value, expected: &Value) {
+    for (name, value) in expected.as_object().expect("an object") {
+        assert_eq!(&event[name], value, "{name} of {event:#}");
+    }
+}
+
+fn restart(service: Service, directory: &Path) -> Service {
+    service.stop();
+    Service::start(directory)
+}
+
+fn secret_body(name: &str) -> Value {
+    json!({ "name": name, "url": "http://h:1", "access_key": "public", "secret_key": format!("hunter2 of {name}") })
+}
+
+#[test]
+fn every_change_is_told_with_who_where_and_the_names_alone() {
+    let directory = TestDirectory::new();
+    let service = Service::start(directory.path());
+    let admin = service.admin();
+    let body = json!({ "name": "a", "url": "http://h:1", "secret_key": "hunter2",
+        "url_proxy": "http://u:hunter3@p:1", "options": "proxy=http://u:hunter4@p" });
+    send(&admin, "POST", CONNECTORS, "create-1", &body).expect_status(201);
+    let change = json!({ "name": "b", "secret_key": "hunter5", "region": "eu", "url": "http://h:1" });
+    send(&admin, "PUT", &format!("{CONNECTORS}/a"), "update-1", &change).expect_status(200);
+    send(&admin, "PUT", &format!("{CONNECTORS}/b"), "nothing-1", &change).expect_status(200);
+    let scopes = json!([{ "controller": "*", "action": "*" }]);
+    let key = send(&admin, "POST", KEYS, "key-1", &json!({ "name": "tool", "api_key_scopes": scopes }));
+    let text = key.expect_status(201).json()["key"].as_str().expect("a key").to_owned();
+    let tool = service.with_key(&text);
+    send(&tool, "PUT", &format!("{KEYS}/1"), "key-2", &json!({ "name": "renamed" })).expect_status(200);
+    send(&tool, "DELETE", &format!("{CONNECTORS}/1"), "destroy-1", &Value::Null).expect_status(204);
+    send(&tool, "DELETE", &format!("{KEYS}/1"), "key-3", &Value::Null).expect_status(204);
+
+    let user = json!({ "caller": "user:1", "user_name": "admin", "api_key_name": null, "client": "127.0.0.1", "count": 1 });
+    let by_key = |name: &str| json!({ "caller": "key:1", "user_name": "admin", "api_key_name": name, "client": "127.0.0.1" });
+    let connector =
+        |name: &str| json!({ "subject_kind": "cloud_connector", "subject_id": 1, "subject_name": name });
+    let api_key = |name: &str| json!({ "subject_kind": "api_key", "subject_id": 1, "subject_name": name });
+    let all_set = json!(["name", "url", "url_proxy", "provider", "secret_key", "options"]);
+    for (kind, who, subject, id, attributes) in [
+        ("connector_created", &user, connector("a"), "create-1", all_set),
+        ("connector_updated", &user, connector("b"), "update-1", json!(["name", "region", "secret_key"])),
+        ("connector_destroyed", &by_key("renamed"), connector("b"), "destroy-1", json!([])),
+        ("api_key_created", &user, api_key("tool"), "key-1", json!(["name", "api_key_scopes"])),
+        ("api_key_updated", &by_key("tool"), api_key("renamed"), "key-2", json!(["name"])),
+        ("api_key_revoked", &by_key("renamed"), api_key("renamed"), "key-3", json!([])),
+    ] {
+        let event = event(&admin, &format!("kind={kind}"));
+        check(&event, who);
+        check(&event, &subject);
+        check(&event, &json!({ "request_id": id, "attributes": attributes }));
+        assert_eq!(event["first_at"], event["last_at"]);
+    }
+    // A change that changes nothing is none, and a key without the scope sees no secret.
+    assert_eq!(count(&admin, "request_id=nothing-1"), 0);
+    assert_eq!(count(&admin, "kind=secret_revealed&caller=~key%25"), 0);
+    let everything = admin.get(EVENTS).expect_status(200).text();
+    assert!(!everything.contains("hunter") && !everything.contains(&text[16..56]), "{everything}");
+    service.stop();
+}
+
+#[test]
+fn a_secret_is_recorded_before_it_is_shown_and_repeats_are_counted() {
+    let directory = TestDirectory::new();
+    let service = Service::start(directory.path());
+    let blind = service.with_key(&service.make_key(&["cloud_connectors/*"]));
+    blind.post(CONNECTORS, &secret_body("a")).expect_status(201);
+    blind.post(CONNECTORS, &json!({ "name": "without", "url": "h" })).expect_status(201);
+    let reader = service.make_key(&["cloud_connectors/*", "cloud_connectors/get_secret_key"]);
+    let target = format!("{CONNECTORS}/a");
+    blind.get(&target).expect_status(200);
+    blind.get(CONNECTORS).expect_status(200);
+    assert_eq!(count(&service.admin(), "kind=secret_revealed"), 0);
+
+    let shown = send(&service.with_key(&reader), "GET", &target, "first", &Value::Null);
+    service.kill();
+    assert!(shown.text().contains("hunter2 of a"));
+    let service = Service::start(directory.path());
+    let admin = service.admin();
+    let expected = json!({ "caller": "key:2", "api_key_name": "test", "user_name": "admin", "client": "127.0.0.1",
+        "request_id": "first", "subject_id": 1, "subject_name": "a", "secret_revision": 1, "count": 1 });
+    check(&event(&admin, "kind=secret_revealed"), &expected);
+
+    // Repeats, also after the crash: a look at one, a list, a change that leaves the secret.
+    let seeing = service.with_key(&reader);
+    for _ in 0..5 {
+        seeing.get(&target).expect_status(200);
+        seeing.get(&format!("{CONNECTORS}?limit=10")).expect_status(200);
+    }
+    seeing.put(&target, &json!({ "region": "eu" })).expect_status(200);
+    seeing.get(&format!("{CONNECTORS}/without")).expect_status(200);
+    // A test uses the secret, nobody sees it.
+    seeing.put(&format!("{CONNECTORS}/-/test"), &json!({ "id": 1 })).expect_status(202);
+    assert_eq!(event(&admin, "kind=secret_revealed")["count"], 1, "counted in memory");
+    let service = restart(service, directory.path());
+    let admin = service.admin();
+    let counted = event(&admin, "kind=secret_revealed");
+    check(&counted, &json!({ "count": 12, "request_id": "first", "id": counted["id"] }));
+    assert!(counted["last_at"].as_str() > counted["first_at"].as_str());
+
+    // Another caller, another secret and an unmasked password are events of their own.
+    admin.get(&target).expect_status(200);
+    assert_eq!(count(&admin, "kind=secret_revealed"), 2);
+    blind_change(&service, &json!({ "secret_key": "other" }));
+    admin.get(&target).expect_status(200);
+    check(
+        &events(&admin, "kind=secret_revealed&limit=1")[0],
+        &json!({ "caller": "user:1", "secret_revision": 2 }),
+    );
+    blind_change(&service, &json!({ "secret_key": null, "url_proxy": "http://u:hunter3@p" }));
+    admin.get(CONNECTORS).expect_status(200);
+    check(
+        &events(&admin, "kind=secret_revealed&limit=1")[0],
+        &json!({ "caller": "user:1", "secret_revision": 3 }),
+    );
+    blind_change(&service, &json!({ "url_proxy": null }));
+    admin.get(CONNECTORS).expect_status(200);
+    assert_eq!(count(&admin, "kind=secret_revealed"), 4);
+    service.stop();
+}
+
+fn blind_change(service: &Service, change: &Value) {
+    let blind = service.with_key(&service.make_key(&["cloud_connectors/*"]));
+    blind.put(&format!("{CONNECTORS}/a"), change).expect_status(200);
+}
+
+#[test]
+fn who_has_seen_a_secret_since_it_changed_is_one_request() {
+    let directory = TestDirectory::new();
+    let service = Service::start(directory.path());
+    let admin = service.admin();
+    let readers = |selector: &str| {
+        let target = format!("{CONNECTORS}/{}/secret_readers", encode(selector));
+        admin.get(&target).expect_status(200).json()
+    };
+    let blind = service.with_key(&service.make_key(&["cloud_connectors/*"]));
+    blind.post(CONNECTORS, &secret_body("a/b c")).expect_status(201);
+    assert_eq!(readers("1"), json!({ "count": 0, "secret_revision": 1, "secret_readers": [] }));
+    let key = service.with_key(&service.make_key(&["*/*", "cloud_connectors/get_secret_key"]));
+    key.get(&format!("{CONNECTORS}/1")).expect_status(200);
+    admin.get(CONNECTORS).expect_status(200);
+    let seen = readers("a/b c");
+    assert_eq!((&seen["count"], &readers("1")["count"]), (&json!(2), &json!(2)));
+    check(&seen["secret_readers"][0], &json!({ "caller": "user:1", "user_name": "admin", "count": 1 }));
+    let second = json!({ "caller": "key:2", "api_key_name": "test", "client": "127.0.0.1" });
+    check(&seen["secret_readers"][1], &second);
+    let page = admin.get(&format!("{CONNECTORS}/1/secret_readers?limit=1&offset=1")).json();
+    assert_eq!((&page["count"], &page["secret_readers"]), (&json!(2), &json!([seen["secret_readers"][1]])));
+
+    blind.put(&format!("{CONNECTORS}/1"), &json!({ "region": "eu" })).expect_status(200);
+    assert_eq!(readers("1")["count"], 2, "the secret is the same");
+    blind.put(&format!("{CONNECTORS}/1"), &json!({ "secret_key": "new" })).expect_status(200);
+    assert_eq!(readers("1"), json!({ "count": 0, "secret_revision": 2, "secret_readers": [] }));
+    admin.get(&format!("{CONNECTORS}/9/secret_readers")).expect_status(404);
+    let refused = service.with_key(&service.make_key(&["audit_events/index"]));
+    let refused = refused.get(&format!("{CONNECTORS}/1/secret_readers")).expect_status(403);
+    assert!(refused.text().contains("cloud_connectors / show"), "{}", refused.text());
+    service.stop();
+}
+
+#[test]
+fn a_list_of_many_is_recorded_by_few_changes() {
+    let directory = TestDirectory::new();
+    let service = Service::start(directory.path());
+    let blind = service.with_key(&service.make_key(&["cloud_connectors/*"]));
+    std::thread::scope(|scope| {
+        for thread in 0..8 {
+            let blind = blind.clone();
+            scope.spawn(move || {
+                for number in 0..50 {
+                    blind.post(CONNECTORS, &secret_body(&format!("c{thread}-{number}"))).expect_status(201);
+                }
+            });
+        }
+    });
+    let started = std::time::Instant::now();
+    let listed = service.admin().get(CONNECTORS).expect_status(200).json();
+    let took = started.elapsed();
+    assert_eq!(listed["count"], 400);
+    let all = events(&service.admin(), "kind=secret_revealed&limit=1000");
+    assert_eq!(all.len(), 400);
+    assert!(all.iter().all(|event| event["first_at"] == all[0]["first_at"]), "one change, in {took:?}");
+    service.kill();
+    let service = Service::start(directory.path());
+    assert_eq!(count(&service.admin(), "kind=secret_revealed"), 400);
+    service.stop();
+}
+
+#[test]
+fn of_many_clients_at_once_one_is_the_first() {
+    let directory = TestDirectory::new();
+    let service = Service::start(directory.path());
+    let blind = service.with_key(&service.make_key(&["cloud_connectors/*"]));
+    blind.post(CONNECTORS, &secret_body("a")).expect_status(201);
+    service.admin().get(EVENTS).expect_status(200);
+    let barrier = std::sync::Barrier::new(32);
+    std::thread::scope(|scope| {
+        for _ in 0..32 {
+            scope.spawn(|| {
+                let admin = service.admin();
+                barrier.wait();
+                admin.get(&format!("{CONNECTORS}/a")).expect_status(200);
+            });
+        }
+    });
+    let service = restart(service, directory.path());
+    let event = event(&service.admin(), "kind=secret_revealed");
+    assert!(event["count"].as_u64().is_some_and(|count| count <= 32), "{event}");
+    service.stop();
+}
+
+#[test]
+fn refused_logins_are_added_up_and_evict_nothing() {
+    let directory = TestDirectory::new();
+    let arguments = ["--admin-password-file", "unused"];
+    let start = || {
+        Service::start_command(directory.path(), &arguments[..0], |command| {
+            command.env("CONNECTORD_AUDIT_KEEP_COUNT", "20").env("CONNECTORD_AUDIT_LOGIN_KEEP_COUNT", "3");
+            command.env("CONNECTORD_ADMIN_PASSWORD_FILE", directory.path().join("password"));
+        })
+    };
+    std::fs::write(directory.path().join("password"), PASSWORD).expect("written");
+    let service = start();
+    service.admin().post(CONNECTORS, &secret_body("a")).expect_status(201);
+    let key = service.make_key(&["*/*"]);
+    let wrong = |authorization: &str| {
+        service.anonymous().sending(authorization).get(CONNECTORS).expect_status(401);
+    };
+    for _ in 0..500 {
+        wrong("Bearer cd1_wrong");
+    }
+    for _ in 0..3 {
+        wrong(&basic("admin", "typed-password-1"));
+    }
+    wrong(&basic("typed-password-2", "x"));
+    // A key that was revoked has no name any more, one that ended has.
+    service.anonymous().get(CONNECTORS).expect_status(401);
+    assert_eq!(count(&service.admin(), "kind=login_refused"), 0, "they are counted in memory");
+    service.stop();
+
+    let service = start();
+    let admin = service.admin();
+    let nobody = event(&admin, "kind=login_refused&subject_kind=");
+    let expected = json!({ "count": 501, "caller": null, "user_name": null, "client": "127.0.0.1", "subject_name": null });
+    check(&nobody, &expected);
+    assert!(nobody["request_id"].is_string());
+    let named = json!({ "count": 3, "caller": null, "subject_kind": "user", "subject_id": 1, "subject_name": "admin" });
+    check(&event(&admin, "kind=login_refused&subject_kind=user"), &named);
+    let everything = admin.get(EVENTS).expect_status(200).text();
+    assert!(!everything.contains("typed-password") && !everything.contains(&key), "{everything}");
+    service.stop();
+
+    // Their ring is full; everything else is still there.
+    for _ in 0..4 {
+        let service = start();
+        service.anonymous().sending(&basic("admin", "wrong password")).get(CONNECTORS).expect_status(401);
+        service.anonymous().sending("Bearer x").get(CONNECTORS).expect_status(401);
+        service.stop();
+    }
+    let service = start();
+    let admin = service.admin();
+    assert_eq!(count(&admin, "kind=login_refused"), 3);
+    for kind in ["connector_created", "api_key_created", "secret_revealed"] {
+        assert_eq!(count(&admin, &format!("kind={kind}")), 1, "{kind}");
+    }
+    service.stop();
+}
+
+#[test]
+fn each_ring_is_bounded_by_number_and_the_newest_stay() {
+    let directory = TestDirectory::new();
+    let service = Service::start_command(directory.path(), &[], |command| {
+        std::fs::write(directory.path().join("password"), PASSWORD).expect("written");
+        command.env("CONNECTORD_ADMIN_PASSWORD_FILE", directory.path().join("password"));
+        command.env("CONNECTORD_AUDIT_KEEP_COUNT", "5").env("CONNECTORD_AUDIT_REVEAL_KEEP_COUNT", "3");
+    });
+    let admin = service.admin();
+    for number in 0..12 {
+        admin.post(CONNECTORS, &secret_body(&format!("c{number}"))).expect_status(201);
+    }
+    let names = |kind: &str| -> Vec<String> {
+        let events = events(&admin, &format!("kind={kind}"));
+        events.iter().map(|event| event["subject_name"].as_str().expect("a name").to_owned()).collect()
+    };
+    assert_eq!(names("connector_created"), ["c11", "c10", "c9", "c8", "c7"]);
+    assert_eq!(names("secret_revealed"), ["c11", "c10", "c9"]);
+    service.stop();
+    // A smaller bound holds after a start, without a new event.
+    let service = Service::start_command(directory.path(), &[], |command| {
+        command.env("CONNECTORD_AUDIT_KEEP_COUNT", "2").env("CONNECTORD_AUDIT_REVEAL_KEEP_COUNT", "1");
+    });
+    wait_until("the smaller bound", || count(&service.admin(), "") == 3);
+    service.stop();
+}
+
+#[test]
+fn events_are_filtered_ordered_and_paged() {
+    let directory = TestDirectory::new();
+    let service = Service::start(directory.path());
+    let admin = service.admin();
+    for name in ["a", "b", "c"] {
+        admin.post(CONNECTORS, &json!({ "name": name, "url": "h" })).expect_status(201);
+    }
+    service.make_key(&["*/*"]);
+    admin.put(&format!("{CONNECTORS}/b"), &json!({ "region": "eu", "url": "i" })).expect_status(200);
+    let moment = event(&admin, "id=3")["first_at"].as_str().expect("a moment").to_owned();
+    let moment = encode(&moment);
+    let cases = [
+        ("", 5, "5 4 3 2 1"),
+        ("limit=2&offset=1", 5, "4 3"),
+        ("sort_by=id", 5, "1 2 3 4 5"),
+        ("sort_by=kind|id:desc", 5, "4 3 2 1 5"),
+        ("sort_by=subject_kind", 5, "4 5 3 2 1"),
+        ("kind=connector_created", 3, "3 2 1"),
+        ("kind=%3E%3Capi_key_created|connector_updated", 2, "5 4"),
+        ("kind=~connector%25&id=%3E2", 2, "5 3"),
+        ("caller=user:1&user_name=admin&client=127.0.0.1&count=1", 5, "5 4 3 2 1"),
+        ("api_key_name=!=", 0, ""),
+        ("subject_kind=cloud_connector&subject_id=2", 2, "5 2"),
+        ("subject_name=!~b", 3, "4 3 1"),
+        ("secret_revision=", 5, "5 4 3 2 1"),
+        ("attributes=url,region", 1, "5"),
+        ("attributes=~%25scopes%25", 1, "4"),
+        (&format!("first_at=%3C{moment}"), 2, "2 1"),
+        (&format!("first_at={moment}&last_at=%3E%3D{moment}"), 1, "3"),
+    ];
+    for (query, count, ids) in cases {
+        let listed = admin.get(&format!("{EVENTS}?{query}")).expect_status(200).json();
+        let shown = listed["audit_events"].as_array().expect("a list").iter();
+        let shown: Vec<String> = shown.map(|event| event["id"].to_string()).collect();
+        assert_eq!((listed["count"].as_u64(), shown.join(" ")), (Some(count), ids.to_owned()), "{query}");
+    }
+    for (query, attribute) in [
+        ("first_at=yesterday", "first_at"),
+        ("last_at=~2026%25", "last_at"),
+        ("count=~1", "count"),
+        ("subject_id=x", "subject_id"),
+        ("sort_by=value", "sort_by"),
+        ("limit=-1", "limit"),
+        ("secret_key=x", "secret_key"),
+    ] {
+        let refused = admin.get(&format!("{EVENTS}?{query}")).expect_status(422);
+        assert_eq!(refused.errors(attribute).len(), 1, "{query}");
+    }
+    service.stop();
+}
+
+#[test]
+fn keys_revoked_on_the_command_line_are_told_too() {
+    let directory = TestDirectory::new();
+    let service = Service::start(directory.path());
+    let key = service.make_key(&["*/*"]);
+    service.stop();
+    let data = directory.path().join("data").display().to_string();
+    let password = directory.path().join("password").display().to_string();
+    let arguments =
+        ["user", "--data-dir", &data, "passwd", "admin", "--password-file", &password, "--revoke-keys"];
+    let output = command(&arguments).output().expect("it runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let service = Service::start(directory.path());
+    service.with_key(&key).get(EVENTS).expect_status(401);
+    let expected = json!({ "caller": "command_line", "client": null, "request_id": null, "subject_id": 1,
+        "subject_name": "test" });
+    check(&event(&service.admin(), "kind=api_key_revoked"), &expected);
+    service.stop();
+}
