@@ -5,8 +5,10 @@
 
 mod refusals;
 mod reveals;
+#[cfg(test)]
+mod tests;
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tracing::warn;
 
@@ -147,18 +149,19 @@ impl Audit {
 
     /// Counts the connectors whose secrets this caller has been shown within the hour; the positions of the others are
     /// returned, they have to be recorded first.
-    pub fn unrecorded<'a>(
-        &self,
-        who: &Who,
-        connectors: impl Iterator<Item = &'a Connector>,
-        now: Timestamp,
-    ) -> Vec<usize> {
-        let mut reveals = lock(&self.reveals);
-        let secret = connectors.enumerate().filter(|(_, connector)| connector.settings.holds_secret());
-        secret
-            .filter(|(_, connector)| !reveals.count_repeat(&Reveal::new(who, connector), now))
-            .map(|(position, _)| position)
-            .collect()
+    pub fn unrecorded(&self, who: &Who, connectors: &[Arc<Connector>], now: Timestamp) -> Vec<usize> {
+        let mut unrecorded = Vec::new();
+        // Not for a long list as a whole: others look into it too.
+        for (part, connectors) in connectors.chunks(EVENTS_AT_ONCE).enumerate() {
+            let mut reveals = lock(&self.reveals);
+            for (position, connector) in connectors.iter().enumerate() {
+                let is_secret = connector.settings.holds_secret();
+                if is_secret && !reveals.count_repeat(&Reveal::new(who, connector), now) {
+                    unrecorded.push(part * EVENTS_AT_ONCE + position);
+                }
+            }
+        }
+        unrecorded
     }
 
     /// Counts a refused login. The subject is the user or key that the credentials named, if there is one.

@@ -61,7 +61,7 @@ pub async fn record_reveals(
     }
     let (app, who) = (&call.app, caller.who(&call.source));
     let now = app.store.snapshot().now();
-    let unrecorded = app.audit.unrecorded(&who, connectors.iter().map(|connector| &**connector), now);
+    let unrecorded = app.audit.unrecorded(&who, connectors, now);
     for positions in unrecorded.chunks(REVEALS_AT_ONCE) {
         let shown: Vec<Arc<Connector>> =
             positions.iter().map(|position| Arc::clone(&connectors[*position])).collect();

@@ -1,11 +1,14 @@
 //! The audit trail: each event with who, from where and the request's id; what is seen is recorded before it is shown.
 
+mod bounds;
+mod lists;
+
 use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::harness::http::{Client, Response, basic, encode};
-use crate::harness::service::{PASSWORD, Service, TestDirectory, command, wait_until};
+use crate::harness::http::{Client, Response, encode};
+use crate::harness::service::{Service, TestDirectory, command};
 
 const CONNECTORS: &str = "/api/v2/cloud_connectors";
 const KEYS: &str = "/api/v2/users/me/api_keys";
@@ -200,34 +203,6 @@ fn who_has_seen_a_secret_since_it_changed_is_one_request() {
 }
 
 #[test]
-fn a_list_of_many_is_recorded_by_few_changes() {
-    let directory = TestDirectory::new();
-    let service = Service::start(directory.path());
-    let blind = service.with_key(&service.make_key(&["cloud_connectors/*"]));
-    std::thread::scope(|scope| {
-        for thread in 0..8 {
-            let blind = blind.clone();
-            scope.spawn(move || {
-                for number in 0..50 {
-                    blind.post(CONNECTORS, &secret_body(&format!("c{thread}-{number}"))).expect_status(201);
-                }
-            });
-        }
-    });
-    let started = std::time::Instant::now();
-    let listed = service.admin().get(CONNECTORS).expect_status(200).json();
-    let took = started.elapsed();
-    assert_eq!(listed["count"], 400);
-    let all = events(&service.admin(), "kind=secret_revealed&limit=1000");
-    assert_eq!(all.len(), 400);
-    assert!(all.iter().all(|event| event["first_at"] == all[0]["first_at"]), "one change, in {took:?}");
-    service.kill();
-    let service = Service::start(directory.path());
-    assert_eq!(count(&service.admin(), "kind=secret_revealed"), 400);
-    service.stop();
-}
-
-#[test]
 fn of_many_clients_at_once_one_is_the_first() {
     let directory = TestDirectory::new();
     let service = Service::start(directory.path());
@@ -247,142 +222,6 @@ fn of_many_clients_at_once_one_is_the_first() {
     let service = restart(service, directory.path());
     let event = event(&service.admin(), "kind=secret_revealed");
     assert!(event["count"].as_u64().is_some_and(|count| count <= 32), "{event}");
-    service.stop();
-}
-
-#[test]
-fn refused_logins_are_added_up_and_evict_nothing() {
-    let directory = TestDirectory::new();
-    let arguments = ["--admin-password-file", "unused"];
-    let start = || {
-        Service::start_command(directory.path(), &arguments[..0], |command| {
-            command.env("CONNECTORD_AUDIT_KEEP_COUNT", "20").env("CONNECTORD_AUDIT_LOGIN_KEEP_COUNT", "3");
-            command.env("CONNECTORD_ADMIN_PASSWORD_FILE", directory.path().join("password"));
-        })
-    };
-    std::fs::write(directory.path().join("password"), PASSWORD).expect("written");
-    let service = start();
-    service.admin().post(CONNECTORS, &secret_body("a")).expect_status(201);
-    let key = service.make_key(&["*/*"]);
-    let wrong = |authorization: &str| {
-        service.anonymous().sending(authorization).get(CONNECTORS).expect_status(401);
-    };
-    for _ in 0..500 {
-        wrong("Bearer cd1_wrong");
-    }
-    for _ in 0..3 {
-        wrong(&basic("admin", "typed-password-1"));
-    }
-    wrong(&basic("typed-password-2", "x"));
-    // A key that was revoked has no name any more, one that ended has.
-    service.anonymous().get(CONNECTORS).expect_status(401);
-    assert_eq!(count(&service.admin(), "kind=login_refused"), 0, "they are counted in memory");
-    service.stop();
-
-    let service = start();
-    let admin = service.admin();
-    let nobody = event(&admin, "kind=login_refused&subject_kind=");
-    let expected = json!({ "count": 501, "caller": null, "user_name": null, "client": "127.0.0.1", "subject_name": null });
-    check(&nobody, &expected);
-    assert!(nobody["request_id"].is_string());
-    let named = json!({ "count": 3, "caller": null, "subject_kind": "user", "subject_id": 1, "subject_name": "admin" });
-    check(&event(&admin, "kind=login_refused&subject_kind=user"), &named);
-    let everything = admin.get(EVENTS).expect_status(200).text();
-    assert!(!everything.contains("typed-password") && !everything.contains(&key), "{everything}");
-    service.stop();
-
-    // Their ring is full; everything else is still there.
-    for _ in 0..4 {
-        let service = start();
-        service.anonymous().sending(&basic("admin", "wrong password")).get(CONNECTORS).expect_status(401);
-        service.anonymous().sending("Bearer x").get(CONNECTORS).expect_status(401);
-        service.stop();
-    }
-    let service = start();
-    let admin = service.admin();
-    assert_eq!(count(&admin, "kind=login_refused"), 3);
-    for kind in ["connector_created", "api_key_created", "secret_revealed"] {
-        assert_eq!(count(&admin, &format!("kind={kind}")), 1, "{kind}");
-    }
-    service.stop();
-}
-
-#[test]
-fn each_ring_is_bounded_by_number_and_the_newest_stay() {
-    let directory = TestDirectory::new();
-    let service = Service::start_command(directory.path(), &[], |command| {
-        std::fs::write(directory.path().join("password"), PASSWORD).expect("written");
-        command.env("CONNECTORD_ADMIN_PASSWORD_FILE", directory.path().join("password"));
-        command.env("CONNECTORD_AUDIT_KEEP_COUNT", "5").env("CONNECTORD_AUDIT_REVEAL_KEEP_COUNT", "3");
-    });
-    let admin = service.admin();
-    for number in 0..12 {
-        admin.post(CONNECTORS, &secret_body(&format!("c{number}"))).expect_status(201);
-    }
-    let names = |kind: &str| -> Vec<String> {
-        let events = events(&admin, &format!("kind={kind}"));
-        events.iter().map(|event| event["subject_name"].as_str().expect("a name").to_owned()).collect()
-    };
-    assert_eq!(names("connector_created"), ["c11", "c10", "c9", "c8", "c7"]);
-    assert_eq!(names("secret_revealed"), ["c11", "c10", "c9"]);
-    service.stop();
-    // A smaller bound holds after a start, without a new event.
-    let service = Service::start_command(directory.path(), &[], |command| {
-        command.env("CONNECTORD_AUDIT_KEEP_COUNT", "2").env("CONNECTORD_AUDIT_REVEAL_KEEP_COUNT", "1");
-    });
-    wait_until("the smaller bound", || count(&service.admin(), "") == 3);
-    service.stop();
-}
-
-#[test]
-fn events_are_filtered_ordered_and_paged() {
-    let directory = TestDirectory::new();
-    let service = Service::start(directory.path());
-    let admin = service.admin();
-    for name in ["a", "b", "c"] {
-        admin.post(CONNECTORS, &json!({ "name": name, "url": "h" })).expect_status(201);
-    }
-    service.make_key(&["*/*"]);
-    admin.put(&format!("{CONNECTORS}/b"), &json!({ "region": "eu", "url": "i" })).expect_status(200);
-    let moment = event(&admin, "id=3")["first_at"].as_str().expect("a moment").to_owned();
-    let moment = encode(&moment);
-    let cases = [
-        ("", 5, "5 4 3 2 1"),
-        ("limit=2&offset=1", 5, "4 3"),
-        ("sort_by=id", 5, "1 2 3 4 5"),
-        ("sort_by=kind|id:desc", 5, "4 3 2 1 5"),
-        ("sort_by=subject_kind", 5, "4 5 3 2 1"),
-        ("kind=connector_created", 3, "3 2 1"),
-        ("kind=%3E%3Capi_key_created|connector_updated", 2, "5 4"),
-        ("kind=~connector%25&id=%3E2", 2, "5 3"),
-        ("caller=user:1&user_name=admin&client=127.0.0.1&count=1", 5, "5 4 3 2 1"),
-        ("api_key_name=!=", 0, ""),
-        ("subject_kind=cloud_connector&subject_id=2", 2, "5 2"),
-        ("subject_name=!~b", 3, "4 3 1"),
-        ("secret_revision=", 5, "5 4 3 2 1"),
-        ("attributes=url,region", 1, "5"),
-        ("attributes=~%25scopes%25", 1, "4"),
-        (&format!("first_at=%3C{moment}"), 2, "2 1"),
-        (&format!("first_at={moment}&last_at=%3E%3D{moment}"), 1, "3"),
-    ];
-    for (query, count, ids) in cases {
-        let listed = admin.get(&format!("{EVENTS}?{query}")).expect_status(200).json();
-        let shown = listed["audit_events"].as_array().expect("a list").iter();
-        let shown: Vec<String> = shown.map(|event| event["id"].to_string()).collect();
-        assert_eq!((listed["count"].as_u64(), shown.join(" ")), (Some(count), ids.to_owned()), "{query}");
-    }
-    for (query, attribute) in [
-        ("first_at=yesterday", "first_at"),
-        ("last_at=~2026%25", "last_at"),
-        ("count=~1", "count"),
-        ("subject_id=x", "subject_id"),
-        ("sort_by=value", "sort_by"),
-        ("limit=-1", "limit"),
-        ("secret_key=x", "secret_key"),
-    ] {
-        let refused = admin.get(&format!("{EVENTS}?{query}")).expect_status(422);
-        assert_eq!(refused.errors(attribute).len(), 1, "{query}");
-    }
     service.stop();
 }
 

@@ -79,6 +79,7 @@ fn check(round: usize) -> usize {
     let service = Service::start(directory.path());
     let key = make_key(&service);
     let client = service.with_key(&key);
+    let stranger = service.with_key(&make_key(&service));
     let mut known = Known::new();
     check_refusal(&fill(&client, &mut known));
     assert!(known.len() > 100, "{} were created", known.len());
@@ -94,6 +95,8 @@ fn check(round: usize) -> usize {
         }
     }
     check_contents(&client, &known, "after refused changes");
+    // Who has not seen the secrets yet is not shown any: that could not be recorded.
+    check_refusal(&stranger.get(CONNECTORS).expect_status(503));
 
     if round.is_multiple_of(2) {
         // Room again, without a restart.
@@ -107,6 +110,7 @@ fn check(round: usize) -> usize {
             is_written
         });
         check_contents(&client, &known, "with room again");
+        check_contents(&stranger, &known, "to somebody else with room again");
     }
     service.kill();
     let process = process::start(directory.path(), &[]).expect_serving();

@@ -1,0 +1,122 @@
+//! The trail with a store.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::*;
+use crate::domain::connector::{ConnectorName, ConnectorPatch};
+use crate::domain::patch::Patch;
+use crate::domain::secret::Secret;
+use crate::store::{DataDirectory, StoreOptions};
+
+/// A store that goes with its test.
+struct TestStore {
+    path: PathBuf,
+    store: Store,
+}
+
+impl TestStore {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("connectord-audit-{name}-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&path);
+        let directory = DataDirectory::lock(&path).unwrap_or_else(|_| panic!("locked"));
+        let options = StoreOptions { log_growth_bytes: 8 * 1024 * 1024 };
+        let store = Store::open(directory, None, options).unwrap_or_else(|error| panic!("{}", error.message));
+        Self { path, store }
+    }
+
+    fn commit<T: Send + 'static>(
+        &self,
+        change: impl FnOnce(&mut Transaction<'_>) -> T + Send + 'static,
+    ) -> T {
+        let change = |transaction: &mut Transaction<'_>| Ok::<T, Unavailable>(change(transaction));
+        self.store.commit_blocking(change).unwrap_or_else(|unavailable| panic!("{}", unavailable.reason))
+    }
+
+    fn kept(&self) -> Vec<(AuditKind, u64)> {
+        self.store.snapshot().audit_events().iter().map(|event| (event.kind, event.count)).collect()
+    }
+}
+
+impl Drop for TestStore {
+    fn drop(&mut self) {
+        self.store.close();
+        let _ = std::fs::remove_dir_all(&self.path);
+    }
+}
+
+fn config() -> AuditConfig {
+    let keep = Duration::from_secs(24 * 3600);
+    AuditConfig { keep_count: 5, reveal_keep_count: 1000, login_keep_count: 2, keep }
+}
+
+fn who() -> Who {
+    let client = ClientAddress::parse("192.0.2.1").expect("an address");
+    Who { caller: CallerId::User(1), user_id: 1, client, request_id: "id".to_owned() }
+}
+
+fn connector(secret_revision: u64) -> Arc<Connector> {
+    let patch =
+        ConnectorPatch { secret_key: Patch::Set(Secret::new("s".into())), ..ConnectorPatch::default() };
+    let name = ConnectorName::parse("a").expect("valid");
+    Arc::new(Connector { id: 1, name, settings: patch.apply_settings(None), secret_revision })
+}
+
+#[test]
+fn old_events_go_by_number_and_by_age_a_bounded_number_at_once() {
+    let test = TestStore::new("age");
+    let day_ms = 24 * 3600 * 1000;
+    let old = Timestamp::from_unix_ms(Timestamp::now().unix_ms() - day_ms);
+    let generous = AuditConfig { keep_count: 1000, keep: Duration::from_secs(u64::MAX), ..config() };
+    test.commit(move |transaction| {
+        for _ in 0..EVENTS_AT_ONCE + 10 {
+            put(transaction, &generous, new_event(AuditKind::SecretRevealed, old));
+        }
+        for _ in 0..20 {
+            put(transaction, &generous, new_event(AuditKind::ConnectorCreated, transaction.now()));
+        }
+    });
+    assert_eq!(test.kept().len(), EVENTS_AT_ONCE + 30);
+    // Each new event removes two of its own ring.
+    test.commit(|transaction| {
+        let new = new_event(AuditKind::ApiKeyCreated, transaction.now());
+        put(transaction, &config(), new);
+    });
+    assert_eq!(test.kept().len(), EVENTS_AT_ONCE + 29);
+    let audit = Audit::new(config(), &test.store.snapshot());
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    runtime.block_on(audit.keep_house(&test.store));
+    assert_eq!(test.kept().len(), 15, "no more at once");
+    runtime.block_on(audit.keep_house(&test.store));
+    let created = (AuditKind::ConnectorCreated, 1);
+    assert_eq!(test.kept(), [created, created, created, created, (AuditKind::ApiKeyCreated, 1)]);
+}
+
+#[test]
+fn a_reveal_that_was_not_stored_is_recorded_again() {
+    let test = TestStore::new("reveal");
+    let audit = Arc::new(Audit::new(config(), &test.store.snapshot()));
+    let unrecorded =
+        |revision: u64| audit.unrecorded(&who(), &[connector(revision)], test.store.snapshot().now()).len();
+    let record = |fails: bool| {
+        let audit = Arc::clone(&audit);
+        test.store.commit_blocking(move |transaction: &mut Transaction<'_>| {
+            let pending = audit.record_reveal(transaction, &who(), &connector(1));
+            if fails { Err(Unavailable { reason: "on purpose".to_owned() }) } else { Ok(pending) }
+        })
+    };
+    assert!(record(true).is_err());
+    assert_eq!((unrecorded(1), test.kept()), (1, vec![]));
+    let first = record(false).expect("stored");
+    assert_eq!(unrecorded(1), 1, "not confirmed yet");
+    let second = record(false).expect("stored");
+    assert_eq!(test.kept(), [(AuditKind::SecretRevealed, 1)], "there is one already");
+    audit.confirm(&[first.expect("recorded"), second.expect("recorded")]);
+    assert_eq!((unrecorded(1), unrecorded(2)), (0, 1));
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    runtime.block_on(audit.keep_house(&test.store));
+    assert_eq!(test.kept(), [(AuditKind::SecretRevealed, 2)]);
+    // After a start it is known.
+    let again = Audit::new(config(), &test.store.snapshot());
+    assert!(again.unrecorded(&who(), &[connector(1)], test.store.snapshot().now()).is_empty());
+}
