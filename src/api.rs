@@ -7,6 +7,7 @@ mod browser;
 mod connection_tests;
 mod connectors;
 mod error;
+mod forwarded;
 mod health;
 mod list_query;
 mod openapi;
@@ -80,7 +81,8 @@ async fn answer_and_log(
     let mut outline = Outline::default();
     let (head, incoming) = request.into_parts();
     let mut incoming = Some(incoming);
-    let source = Source { client: peer, request_id: request_id.to_owned() };
+    let client = forwarded::client(peer, &head.headers, &app.config.limits.trusted_proxies);
+    let source = Source { client, request_id: request_id.to_owned() };
     let outcome = answer(app, &head, &mut incoming, source, &mut outline).await;
     if let Some(incoming) = incoming {
         linger(&head.headers, incoming);
@@ -92,7 +94,7 @@ async fn answer_and_log(
         status = response.status().as_u16(),
         duration_ms = started.elapsed().as_micros() as f64 / 1000.0,
         caller = outline.caller,
-        peer = %peer,
+        peer = %client,
         request_id,
         "request"
     );

@@ -52,12 +52,13 @@ impl App {
         let own_names =
             OwnNames::new(&config.allowed_hosts, &rustix::system::uname().nodename().to_string_lossy());
         let audit = Audit::new(config.audit.clone(), &store.snapshot());
+        let credentials = Credentials::new(config.limits.failures);
         Self {
             audit,
             config,
             own_names,
             store,
-            credentials: Credentials::new(),
+            credentials,
             jobs,
             listing_turns: Turns::new(LISTS_AT_ONCE, LIST_WAIT),
             first_password_waits,

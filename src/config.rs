@@ -5,16 +5,19 @@
 
 mod file;
 mod settings;
+mod trusted_proxies;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::credentials::FailureLimits;
 use crate::domain::nearest;
 use crate::store::StoreOptions;
 
 use settings::{SETTINGS, Setting, Value};
 pub use settings::{find, render_file};
+pub use trusted_proxies::TrustedProxies;
 
 /// Everything that can be configured, validated.
 #[derive(Debug, Clone)]
@@ -71,6 +74,10 @@ pub struct Limits {
     pub drain_timeout: Duration,
     /// Items in one list.
     pub list_items: usize,
+    /// Failed sign-ins.
+    pub failures: FailureLimits,
+    /// Whose `X-Forwarded-For` counts.
+    pub trusted_proxies: TrustedProxies,
 }
 
 /// Test jobs.
@@ -205,6 +212,7 @@ impl Settings {
     /// The typed form.
     pub fn into_config(self) -> Config {
         let count = |key: &str| usize::try_from(self.integer(key)).expect("limits of settings fit");
+        let count_of_failures = |key: &str| u32::try_from(self.integer(key)).expect("limits of settings fit");
         let seconds = |key: &str| Duration::from_secs(self.integer(key));
         Config {
             listen: self.text("listen").parse().expect("checked when it was parsed"),
@@ -223,6 +231,13 @@ impl Settings {
                 write_timeout: seconds("limits.write_timeout_secs"),
                 drain_timeout: seconds("limits.drain_timeout_secs"),
                 list_items: count("limits.list_items"),
+                failures: FailureLimits {
+                    per_address: count_of_failures("limits.failures_per_address"),
+                    per_user_and_address: count_of_failures("limits.failures_per_user_and_address"),
+                    window: seconds("limits.failure_window_secs"),
+                },
+                trusted_proxies: TrustedProxies::parse(&self.texts("limits.trusted_proxies"))
+                    .expect("checked when it was parsed"),
             },
             jobs: JobsConfig {
                 parallel: count("jobs.parallel"),
@@ -351,6 +366,7 @@ mod tests {
         check("[jobs]\nparallel = 8\nparallel = 9\n", &["line 3"]);
         check("[jobs\n", &["line 1"]);
         check("[browser]\nallowed_origins = ['https://a/b']\n", &["line 2", "https://nas.example.com"]);
+        check("[limits]\ntrusted_proxies = ['nginx']\n", &["line 2", "10.0.0.0/8", "unix"]);
         check("jobs = 5\n", &["line 1", "jobs", "[jobs]"]);
     }
 

@@ -1,9 +1,14 @@
-//! Passwords and API keys: argon2id, and a memory of what was verified so that it is paid for once.
+//! Passwords and API keys: argon2id, and what keeps a flood of wrong ones from hurting anybody.
 //!
-//! A remembered credential counts only while the index shows the same revision of it: a changed password or a revoked
-//! key is refused from the next request on, without anything having to be emptied.
+//! What was verified is remembered and costs nothing ([`remembered`]). Everything else is counted ([`failures`]) and
+//! waits for its turn ([`fair_turns`]); the same credential sent many times at once is verified once ([`flights`]).
 
-use std::collections::{HashMap, VecDeque};
+mod failures;
+mod fair_turns;
+mod flights;
+mod remembered;
+
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -13,12 +18,18 @@ use hmac::{Hmac, Mac};
 use sha2::Sha256;
 
 use crate::domain::api_key::{ApiKey, KEY_RANDOM_BYTES, KeyText};
+use crate::domain::client_address::ClientAddress;
 use crate::domain::secret::Secret;
 use crate::domain::timestamp::Timestamp;
 use crate::domain::user::User;
 use crate::random::random_bytes;
 use crate::store::Index;
-use crate::turns::{Busy, Turns};
+use crate::turns::Busy;
+pub use failures::FailureLimits;
+use failures::{Claim, Failures, Limited};
+use fair_turns::{FairTurns, TurnLimits};
+use flights::Flights;
+use remembered::{Fingerprint, Recalled, Remembered, Verified};
 
 /// argon2id with 19 MiB, two passes and one lane: OWASP's password storage cheat sheet.
 const ARGON2_MEMORY_KIB: u32 = 19 * 1024;
@@ -26,49 +37,72 @@ const ARGON2_PASSES: u32 = 2;
 /// Verified against when there is no such user, so that it takes as long. No password is known for it.
 const NOBODYS_HASH: &str =
     "$argon2id$v=19$m=19456,t=2,p=1$bm9ib2R5IGF0IGFsbC4uLg$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
-/// More at once would only take memory: the machine has few cores.
-const ARGON2_AT_ONCE: usize = 2;
-/// Longest wait for a turn; then the answer is 503.
-const ARGON2_WAIT: Duration = Duration::from_secs(10);
-/// Verified credentials remembered at most; the oldest goes first.
-const REMEMBERED_MAX: usize = 4096;
-/// After this time a credential is verified anew.
-const REMEMBERED_FOR: Duration = Duration::from_secs(3600);
+/// More at once would only take memory: the machine has few cores. After the longest wait the answer is 503.
+const ARGON2_TURNS: TurnLimits =
+    TurnLimits { at_once: 2, waiting_per_lane: 64, waiting: 1024, wait: Duration::from_secs(10) };
 /// Characters of a generated password: 20 of 32 are 100 bits.
 const GENERATED_PASSWORD_CHARACTERS: usize = 20;
-
-type Fingerprint = [u8; 32];
 
 /// Verifies credentials.
 pub struct Credentials {
     /// Keys the fingerprints, so that memory does not hold plain hashes of passwords.
     fingerprint_key: [u8; 32],
-    remembered: Mutex<Remembered>,
-    turns: Turns,
+    remembered: Remembered,
+    failures: Failures,
+    turns: FairTurns<Lane>,
+    flights: Flights<Question, Result<(), Refused>>,
     /// When each key last worked, until it is stored.
     last_used: Mutex<HashMap<u64, Timestamp>>,
 }
 
-#[derive(Default)]
-struct Remembered {
-    verified: HashMap<Fingerprint, (Verified, Instant)>,
-    by_age: VecDeque<Fingerprint>,
+/// Why nobody was let in.
+#[derive(Debug, Clone, Copy)]
+pub enum Refused {
+    /// The credentials are not right.
+    Wrong,
+    /// There were too many failures; nothing was looked at.
+    Limited {
+        /// When the next try is looked at, from now.
+        retry_after: Duration,
+    },
+    /// No turn for hashing came up in time.
+    Busy,
 }
 
-/// What a remembered credential stands for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Verified {
-    Password { user_id: u64, revision: u64 },
-    Key { key_id: u64 },
+/// Who hashing is done for; each has turns like every other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Lane {
+    /// Somebody at this address.
+    Address(ClientAddress),
+    /// A credential that was verified before, whatever else comes from its address.
+    Known(Fingerprint),
+    /// A user who makes a key.
+    User(u64),
 }
+
+/// A credential that was sent.
+struct Sent<'a> {
+    client: ClientAddress,
+    /// The user or key that it is said to be.
+    claim: Claim,
+    fingerprint: Fingerprint,
+    /// What it is if it is right.
+    expected: Option<Verified>,
+    hash: Secret,
+    secret: &'a Secret,
+}
+
+type Question = (Lane, Fingerprint, Option<Verified>);
 
 impl Credentials {
     /// With nothing remembered.
-    pub fn new() -> Self {
+    pub fn new(limits: FailureLimits) -> Self {
         Self {
             fingerprint_key: random_bytes(),
-            remembered: Mutex::default(),
-            turns: Turns::new(ARGON2_AT_ONCE, ARGON2_WAIT),
+            remembered: Remembered::default(),
+            failures: Failures::new(limits),
+            turns: FairTurns::new(ARGON2_TURNS),
+            flights: Flights::new(),
             last_used: Mutex::default(),
         }
     }
@@ -76,50 +110,64 @@ impl Credentials {
     /// The user with this name and password.
     ///
     /// # Errors
-    /// [`Busy`] where no turn for hashing came up in time.
+    /// [`Refused`].
     pub async fn verify_password(
         &self,
         index: &Index,
+        client: ClientAddress,
         name: &str,
         password: &Secret,
-    ) -> Result<Option<Arc<User>>, Busy> {
+    ) -> Result<Arc<User>, Refused> {
         let user = index.users().find(name);
-        let fingerprint = self.fingerprint(&[b"password", name.as_bytes(), password.expose().as_bytes()]);
-        let expected = user.map(|user| Verified::Password { user_id: user.id, revision: user.revision });
-        if expected.is_some() && self.recall(&fingerprint) == expected {
-            return Ok(user.cloned());
-        }
-        let hash =
-            user.map_or_else(|| Secret::new(NOBODYS_HASH.to_owned()), |user| user.password_hash.clone());
-        let is_right = self.verify(&hash, password).await?;
-        match (expected, user) {
-            (Some(expected), Some(user)) if is_right => {
-                self.remember(fingerprint, expected);
-                Ok(Some(Arc::clone(user)))
-            }
-            _ => Ok(None),
-        }
+        let nobodys_hash = || Secret::new(NOBODYS_HASH.to_owned());
+        let sent = Sent {
+            client,
+            claim: self.fingerprint(&[b"user", name.as_bytes()]),
+            fingerprint: self.fingerprint(&[b"password", name.as_bytes(), password.expose().as_bytes()]),
+            expected: user.map(|user| Verified::Password { user_id: user.id, revision: user.revision }),
+            hash: user.map_or_else(nobodys_hash, |user| user.password_hash.clone()),
+            secret: password,
+        };
+        self.verify(sent).await?;
+        user.cloned().ok_or(Refused::Wrong)
     }
 
-    /// The API key with this text. An unknown lookup part is refused at once; it is no secret.
+    /// The API key with this text. An unknown lookup part is refused without hashing; it is no secret.
     ///
     /// # Errors
-    /// [`Busy`] where no turn for hashing came up in time.
-    pub async fn verify_key(&self, index: &Index, text: &KeyText) -> Result<Option<Arc<ApiKey>>, Busy> {
+    /// [`Refused`].
+    pub async fn verify_key(
+        &self,
+        index: &Index,
+        client: ClientAddress,
+        text: &KeyText,
+    ) -> Result<Arc<ApiKey>, Refused> {
         let now = index.now();
         let Some(key) = index.api_keys().find(text.lookup()).filter(|key| !key.is_expired(now)) else {
-            return Ok(None);
+            return Err(self.refuse(client));
         };
-        let fingerprint = self.fingerprint(&[b"key", text.secret().expose().as_bytes()]);
-        let expected = Verified::Key { key_id: key.id };
-        if self.recall(&fingerprint) != Some(expected) {
-            if !self.verify(&key.hash, text.secret()).await? {
-                return Ok(None);
-            }
-            self.remember(fingerprint, expected);
-        }
+        let sent = Sent {
+            client,
+            claim: self.fingerprint(&[b"lookup", text.lookup().as_bytes()]),
+            fingerprint: self.fingerprint(&[b"key", text.secret().expose().as_bytes()]),
+            expected: Some(Verified::Key { key_id: key.id }),
+            hash: key.hash.clone(),
+            secret: text.secret(),
+        };
+        self.verify(sent).await?;
         lock(&self.last_used).insert(key.id, now);
-        Ok(Some(Arc::clone(key)))
+        Ok(Arc::clone(key))
+    }
+
+    /// Counts a failure that was seen without hashing.
+    pub fn refuse(&self, client: ClientAddress) -> Refused {
+        match self.failures.begin(client.network(), None, Instant::now()) {
+            Ok(attempt) => {
+                attempt.failed();
+                Refused::Wrong
+            }
+            Err(limited) => limited.into(),
+        }
     }
 
     /// When the key last worked, if that is not stored yet.
@@ -132,23 +180,42 @@ impl Credentials {
         std::mem::take(&mut *lock(&self.last_used))
     }
 
-    /// Hashes a new password or key, off the asynchronous threads.
+    /// Hashes a new password or key of a user, off the asynchronous threads.
     ///
     /// # Errors
     /// [`Busy`] where no turn for hashing came up in time.
-    pub async fn hash(&self, secret: Secret) -> Result<Secret, Busy> {
-        self.turns.run(move || hash(&secret)).await
+    pub async fn hash(&self, user_id: u64, secret: Secret) -> Result<Secret, Busy> {
+        self.turns.run(Lane::User(user_id), move || hash(&secret)).await
     }
 
-    async fn verify(&self, hash: &Secret, secret: &Secret) -> Result<bool, Busy> {
-        let (hash, secret) = (hash.clone(), secret.clone());
-        self.turns
-            .run(move || {
-                let parsed = PasswordHash::new(hash.expose());
-                parsed
-                    .is_ok_and(|parsed| argon2().verify_password(secret.expose().as_bytes(), &parsed).is_ok())
-            })
-            .await
+    async fn verify(&self, sent: Sent<'_>) -> Result<(), Refused> {
+        let lane = match self.remembered.recall(&sent.fingerprint, sent.expected, Instant::now()) {
+            Recalled::Lately => return Ok(()),
+            Recalled::LongAgo => Lane::Known(sent.fingerprint),
+            Recalled::Never => Lane::Address(sent.client.network()),
+        };
+        let question = (lane, sent.fingerprint, sent.expected);
+        self.flights.run(question, self.verify_in_lane(lane, sent)).await.unwrap_or(Err(Refused::Busy))
+    }
+
+    /// Known and unknown users take the same way, and the same time.
+    async fn verify_in_lane(&self, lane: Lane, sent: Sent<'_>) -> Result<(), Refused> {
+        let attempt = match lane {
+            Lane::Address(group) => Some(self.failures.begin(group, Some(sent.claim), Instant::now())?),
+            Lane::Known(_) | Lane::User(_) => None,
+        };
+        let (hash, secret) = (sent.hash, sent.secret.clone());
+        let is_right = self.turns.run(lane, move || matches(&hash, &secret)).await?;
+        match sent.expected.filter(|_| is_right) {
+            Some(verified) => {
+                self.remembered.remember(sent.fingerprint, verified, Instant::now());
+                Ok(())
+            }
+            None => {
+                attempt.into_iter().for_each(failures::Attempt::failed);
+                Err(Refused::Wrong)
+            }
+        }
     }
 
     fn fingerprint(&self, parts: &[&[u8]]) -> Fingerprint {
@@ -160,28 +227,22 @@ impl Credentials {
         }
         mac.finalize().into_bytes().into()
     }
+}
 
-    fn recall(&self, fingerprint: &Fingerprint) -> Option<Verified> {
-        let remembered = lock(&self.remembered);
-        let (verified, since) = remembered.verified.get(fingerprint)?;
-        (since.elapsed() < REMEMBERED_FOR).then_some(*verified)
+impl From<Limited> for Refused {
+    fn from(limited: Limited) -> Self {
+        Refused::Limited { retry_after: limited.retry_after }
     }
+}
 
-    fn remember(&self, fingerprint: Fingerprint, verified: Verified) {
-        let mut remembered = lock(&self.remembered);
-        if remembered.verified.insert(fingerprint, (verified, Instant::now())).is_none() {
-            remembered.by_age.push_back(fingerprint);
-        }
-        if remembered.by_age.len() > REMEMBERED_MAX
-            && let Some(oldest) = remembered.by_age.pop_front()
-        {
-            remembered.verified.remove(&oldest);
-        }
+impl From<Busy> for Refused {
+    fn from(_: Busy) -> Self {
+        Refused::Busy
     }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    // Nothing panics while holding these locks, and the maps are whole after every statement.
+    // Nothing panics while holding this lock.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -189,6 +250,12 @@ fn argon2() -> Argon2<'static> {
     let params =
         Params::new(ARGON2_MEMORY_KIB, ARGON2_PASSES, 1, None).expect("the parameters are in argon2's range");
     Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
+}
+
+/// Whether the secret is the one that was hashed.
+fn matches(hash: &Secret, secret: &Secret) -> bool {
+    let parsed = PasswordHash::new(hash.expose());
+    parsed.is_ok_and(|parsed| argon2().verify_password(secret.expose().as_bytes(), &parsed).is_ok())
 }
 
 /// argon2id in PHC form, with a random salt. Takes about 20 ms and 19 MiB.
@@ -214,38 +281,4 @@ pub fn generate_password() -> Secret {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn memory_is_bounded_and_keyed() {
-        let credentials = Credentials::new();
-        for number in 0..REMEMBERED_MAX as u64 + 10 {
-            let fingerprint = credentials.fingerprint(&[&number.to_le_bytes()]);
-            credentials.remember(fingerprint, Verified::Key { key_id: number });
-        }
-        assert_eq!(lock(&credentials.remembered).verified.len(), REMEMBERED_MAX);
-        assert_eq!(credentials.recall(&credentials.fingerprint(&[&0_u64.to_le_bytes()])), None);
-        assert_ne!(credentials.fingerprint(&[b"a", b"b"]), credentials.fingerprint(&[b"ab", b""]));
-        assert_ne!(credentials.fingerprint(&[b"a"]), Credentials::new().fingerprint(&[b"a"]));
-    }
-
-    #[test]
-    fn passwords_verify() {
-        let runtime = tokio::runtime::Builder::new_multi_thread().enable_time().build().expect("a runtime");
-        let credentials = Credentials::new();
-        let password = generate_password();
-        let stored = hash(&password);
-        assert!(stored.expose().starts_with("$argon2id$v=19$m=19456,t=2,p=1$"));
-        assert!(runtime.block_on(credentials.verify(&stored, &password)).expect("in turn"));
-        assert!(!runtime.block_on(credentials.verify(&stored, &generate_password())).expect("in turn"));
-        // The hash for unknown users has to be well formed and of the same cost, or it would be refused at once.
-        let nobodys = PasswordHash::new(NOBODYS_HASH).expect("well formed");
-        let parameters =
-            |hash: &PasswordHash<'_>| format!("{} {:?} {}", hash.algorithm, hash.version, hash.params);
-        assert_eq!(
-            parameters(&nobodys),
-            parameters(&PasswordHash::new(stored.expose()).expect("well formed"))
-        );
-    }
-}
+mod tests;

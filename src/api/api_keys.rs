@@ -179,10 +179,10 @@ pub fn create(caller: Caller, call: Call) -> Answer {
         check_covered(&caller, RightSet::of(&scopes))?;
         let expires_at = bounded_end(&caller, patch.expires_at.apply(None), call.app.store.snapshot().now())?;
         let text = generate_key();
-        let hash = call.app.credentials.hash(text.secret().clone()).await?;
-        let (lookup, last_four) = (text.lookup().to_owned(), text.last_four().to_owned());
         let user_id = caller.user_id();
         let (app, who) = (Arc::clone(&call.app), caller.who(&call.source));
+        let hash = call.app.credentials.hash(user_id, text.secret().clone()).await?;
+        let (lookup, last_four) = (text.lookup().to_owned(), text.last_four().to_owned());
         let key = caller.commit(&call.app, move |transaction: &mut Transaction<'_>| {
             let own = transaction.index().api_keys().iter().filter(|key| key.user_id == user_id);
             if own.count() >= KEYS_PER_USER_MAX {

@@ -10,6 +10,7 @@ use crate::api::error::ApiError;
 use crate::api::request::Source;
 use crate::app::App;
 use crate::audit::{Who, api_key_subject, user_subject};
+use crate::credentials::Refused;
 use crate::domain::api_key::KeyText;
 use crate::domain::audit_event::{CallerId, Subject};
 use crate::domain::scope::{CONNECTORS_GET_SECRET_KEY, Right, RightSet};
@@ -125,27 +126,35 @@ impl Caller {
 /// Lets a caller in who sends valid credentials. What the caller may do is checked by [`Caller::granted`].
 ///
 /// # Errors
-/// 401 without valid credentials, 503 where they cannot be checked now.
+/// 401 without valid credentials, 429 after too many failures, 503 where they cannot be checked now.
 pub async fn authenticate(app: &App, headers: &HeaderMap, source: &Source) -> Result<Caller, ApiError> {
     let index = app.store.snapshot();
-    let refused = |subject: Option<Subject>| {
-        app.audit.count_refusal(source.client, &source.request_id, subject, index.now());
-        ApiError::unauthorized()
+    let refused = |refused: Refused, subject: Option<Subject>| {
+        match refused {
+            Refused::Wrong | Refused::Limited { .. } => {
+                app.audit.count_refusal(source.client, &source.request_id, subject, index.now());
+            }
+            Refused::Busy => {}
+        }
+        ApiError::from(refused)
     };
     let mut values = headers.get_all(AUTHORIZATION).iter();
-    let value = match (values.next(), values.next()) {
-        // A browser sends nothing before it has asked for a password.
-        (None, _) => return Err(ApiError::unauthorized()),
-        (Some(value), None) => value,
-        (Some(_), Some(_)) => return Err(refused(None)),
+    let Some(value) = values.next() else {
+        // Nobody tried anything: browsers ask like this first.
+        return Err(ApiError::unauthorized());
     };
-    let credentials = value.to_str().ok().and_then(Sent::parse).ok_or_else(|| refused(None))?;
-    match credentials {
+    let value = value.to_str().ok().filter(|_| values.next().is_none());
+    let sent = value.and_then(Sent::parse);
+    match sent.ok_or_else(|| refused(app.credentials.refuse(source.client), None))? {
         Sent::Password { user, password } => {
             // Only a name that exists: people type passwords into the wrong field.
-            let subject = index.users().find(&user).map(|user| user_subject(user));
-            let user = app.credentials.verify_password(&index, &user, &password).await?;
-            let user = user.ok_or_else(|| refused(subject))?;
+            let subject = || index.users().find(&user).map(|user| user_subject(user));
+            let verified = app.credentials.verify_password(&index, source.client, &user, &password).await;
+            let verified = verified.map_err(|reason| refused(reason, subject()))?;
+            // That can take a while: what holds now counts.
+            let index = app.store.snapshot();
+            let current = index.users().get(verified.id).filter(|user| user.revision == verified.revision);
+            let user = current.ok_or_else(ApiError::unauthorized)?;
             app.first_sign_in_worked();
             Ok(Caller {
                 user_id: user.id,
@@ -157,10 +166,12 @@ pub async fn authenticate(app: &App, headers: &HeaderMap, source: &Source) -> Re
             })
         }
         Sent::Key(text) => {
-            let key = app.credentials.verify_key(&index, &text).await?;
-            let key = key.ok_or_else(|| {
-                refused(index.api_keys().find(text.lookup()).map(|key| api_key_subject(key)))
-            })?;
+            let subject = || index.api_keys().find(text.lookup()).map(|key| api_key_subject(key));
+            let verified = app.credentials.verify_key(&index, source.client, &text).await;
+            let verified = verified.map_err(|reason| refused(reason, subject()))?;
+            let index = app.store.snapshot();
+            let current = index.api_keys().get(verified.id).filter(|key| !key.is_expired(index.now()));
+            let key = current.ok_or_else(ApiError::unauthorized)?;
             Ok(Caller {
                 user_id: key.user_id,
                 credential: Credential::Key { key_id: key.id },

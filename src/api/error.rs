@@ -5,7 +5,9 @@ use hyper::{Method, StatusCode};
 use schemars::JsonSchema;
 use serde::Serialize;
 use std::collections::BTreeMap;
+use std::time::Duration;
 
+use crate::credentials::Refused;
 use crate::domain::listing::TooCostly;
 use crate::domain::scope::Right;
 use crate::domain::violation::{Reason, Violation, echo};
@@ -99,6 +101,15 @@ impl ApiError {
         let message = "Sign in with user and password, or send a valid API key";
         Self::new(StatusCode::UNAUTHORIZED, "invalid", message)
             .with_header(WWW_AUTHENTICATE, "Basic realm=\"connectord\", charset=\"UTF-8\"")
+    }
+
+    /// 429: there were too many failures before.
+    pub fn too_many_failures(retry_after: Duration) -> Self {
+        // Rounded up: at the named time there is room.
+        let seconds = retry_after.as_millis().div_ceil(1000).max(1);
+        let message = format!("Too many failed sign-ins from your address; try again in {seconds} s");
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "invalid", message)
+            .with_header(RETRY_AFTER, &seconds.to_string())
     }
 
     /// 403, naming the missing right.
@@ -211,6 +222,16 @@ impl From<TooCostly> for ApiError {
         let mut violation = Violation::new("base", Reason::Invalid(None));
         violation.advice = "its patterns take too long, use shorter ones or fewer %".to_owned();
         violation.into()
+    }
+}
+
+impl From<Refused> for ApiError {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::Wrong => Self::unauthorized(),
+            Refused::Limited { retry_after } => Self::too_many_failures(retry_after),
+            Refused::Busy => Busy.into(),
+        }
     }
 }
 

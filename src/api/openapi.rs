@@ -136,6 +136,11 @@ fn error_replies(route: &Route) -> Vec<(&'static str, &'static str)> {
         (true, "414", "The address is too long."),
         (true, "415", "The body is not sent as JSON."),
         (true, "422", "Something in the request is not valid."),
+        (
+            is_scoped,
+            "429",
+            "Too many failed sign-ins from this address; Retry-After says how many seconds to wait.",
+        ),
         (is_scoped, "503", "Not at the moment; try again later."),
     ];
     candidates.into_iter().filter(|(applies, ..)| *applies).map(|(_, status, text)| (status, text)).collect()

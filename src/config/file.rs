@@ -89,7 +89,7 @@ fn typed_value(setting: &Setting, value: &DeValue<'_>) -> Option<Value> {
             u64::from_str_radix(&integer.as_str().replace('_', ""), integer.radix()).ok().map(Value::Integer)
         }
         Kind::Address | Kind::Path | Kind::Word(_) => value.as_str().map(|text| Value::Text(text.to_owned())),
-        Kind::Origins | Kind::HostNames => {
+        Kind::Origins | Kind::HostNames | Kind::Proxies => {
             let items = value.as_array()?.iter().map(|item| item.get_ref().as_str().map(str::to_owned));
             items.collect::<Option<Vec<String>>>().map(Value::List)
         }

@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 
 use url::Url;
 
+use crate::config::trusted_proxies::TrustedProxies;
+
 /// What every variable of the environment begins with.
 pub const ENVIRONMENT_PREFIX: &str = "CONNECTORD_";
 /// Variables with the prefix that are not settings: the path of the file itself.
@@ -35,6 +37,8 @@ pub enum Kind {
     Origins,
     /// Names of hosts.
     HostNames,
+    /// Addresses and networks of proxies.
+    Proxies,
 }
 
 /// A value of a setting.
@@ -105,6 +109,30 @@ pub const SETTINGS: &[Setting] = &[
         Kind::Integer(0, 3600),
         "10",
         "Time that running requests get when the service is stopped.",
+    ),
+    setting(
+        "limits.failures_per_address",
+        Kind::Integer(1, 1_000_000),
+        "100",
+        "Failed sign-ins in failure_window_secs from one address (IPv6: one /64); then one more each window / limit.",
+    ),
+    setting(
+        "limits.failures_per_user_and_address",
+        Kind::Integer(1, 1_000_000),
+        "10",
+        "Of these, with one user name or API key. Never from all addresses: that would let anybody lock a user out.",
+    ),
+    setting(
+        "limits.failure_window_secs",
+        Kind::Integer(1, 86_400),
+        "300",
+        "Time in which failures are forgotten.",
+    ),
+    setting(
+        "limits.trusted_proxies",
+        Kind::Proxies,
+        "",
+        "Reverse proxies whose X-Forwarded-For counts, for example [\"127.0.0.1\", \"10.0.0.0/8\"]; \"unix\" is the Unix socket.",
     ),
     setting("limits.list_items", Kind::Integer(1, 1_000_000), "10000", "Items in one list answer."),
     setting("jobs.parallel", Kind::Integer(1, 1024), "8", "Tests that run at once."),
@@ -200,7 +228,7 @@ impl Setting {
     pub fn parse_text(&self, text: &str) -> Result<Value, String> {
         let value = match self.kind {
             Kind::Integer(..) => Value::Integer(text.parse().map_err(|_| self.advice())?),
-            Kind::Origins | Kind::HostNames => {
+            Kind::Origins | Kind::HostNames | Kind::Proxies => {
                 let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
                 Value::List(items.map(str::to_owned).collect())
             }
@@ -223,13 +251,15 @@ impl Setting {
             (Kind::Integer(least, most), Value::Integer(number)) => (*least..=*most).contains(number),
             (Kind::Origins, Value::List(items)) => items.iter().all(|item| is_origin(item)),
             (Kind::HostNames, Value::List(items)) => items.iter().all(|item| is_host_name(item)),
+            (Kind::Proxies, Value::List(items)) => TrustedProxies::parse(items).is_some(),
             (
                 Kind::Address
                 | Kind::Path
                 | Kind::Word(_)
                 | Kind::Integer(..)
                 | Kind::Origins
-                | Kind::HostNames,
+                | Kind::HostNames
+                | Kind::Proxies,
                 _,
             ) => false,
         };
@@ -250,6 +280,10 @@ impl Setting {
             }
             Kind::HostNames => {
                 "write a list of names such as [\"nas.example.com\"], without scheme and port".to_owned()
+            }
+            Kind::Proxies => {
+                "write a list of addresses and networks such as [\"127.0.0.1\", \"10.0.0.0/8\"], or \"unix\""
+                    .to_owned()
             }
         }
     }
@@ -303,7 +337,7 @@ pub fn render_file() -> String {
         let range = match setting.kind {
             Kind::Integer(least, most) => format!(" ({least} to {most})"),
             Kind::Word(words) => format!(" ({})", words.join(", ")),
-            Kind::Address | Kind::Path | Kind::Origins | Kind::HostNames => String::new(),
+            Kind::Address | Kind::Path | Kind::Origins | Kind::HostNames | Kind::Proxies => String::new(),
         };
         text.push_str(&format!(
             "# {}{range}\n{name} = {}\n",
