@@ -6,14 +6,13 @@
 mod failures;
 mod fair_turns;
 mod flights;
+mod hashing;
 mod remembered;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use argon2::password_hash::{PasswordHash, PasswordHasher, PasswordVerifier, SaltString};
-use argon2::{Algorithm, Argon2, Params, Version};
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
 
@@ -29,14 +28,10 @@ pub use failures::FailureLimits;
 use failures::{Claim, Failures, Limited};
 use fair_turns::{FairTurns, TurnLimits};
 use flights::Flights;
+pub use hashing::hash;
+use hashing::{NOBODYS_HASH, matches};
 use remembered::{Fingerprint, Recalled, Remembered, Verified};
 
-/// argon2id with 19 MiB, two passes and one lane: OWASP's password storage cheat sheet.
-const ARGON2_MEMORY_KIB: u32 = 19 * 1024;
-const ARGON2_PASSES: u32 = 2;
-/// Verified against when there is no such user, so that it takes as long. No password is known for it.
-const NOBODYS_HASH: &str =
-    "$argon2id$v=19$m=19456,t=2,p=1$bm9ib2R5IGF0IGFsbC4uLg$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 /// More at once would only take memory: the machine has few cores. After the longest wait the answer is 503.
 const ARGON2_TURNS: TurnLimits =
     TurnLimits { at_once: 2, waiting_per_lane: 64, waiting: 1024, wait: Duration::from_secs(10) };
@@ -192,7 +187,12 @@ impl Credentials {
         let lane = match self.remembered.recall(&sent.fingerprint, sent.expected, Instant::now()) {
             Recalled::Lately => return Ok(()),
             Recalled::LongAgo => Lane::Known(sent.fingerprint),
-            Recalled::Never => Lane::Address(sent.client.network()),
+            Recalled::Never => {
+                let group = sent.client.network();
+                // Before anything else, so that a flood costs little.
+                self.failures.check(group, Some(sent.claim), Instant::now())?;
+                Lane::Address(group)
+            }
         };
         let question = (lane, sent.fingerprint, sent.expected);
         self.flights.run(question, self.verify_in_lane(lane, sent)).await.unwrap_or(Err(Refused::Busy))
@@ -244,25 +244,6 @@ impl From<Busy> for Refused {
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     // Nothing panics while holding this lock.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn argon2() -> Argon2<'static> {
-    let params =
-        Params::new(ARGON2_MEMORY_KIB, ARGON2_PASSES, 1, None).expect("the parameters are in argon2's range");
-    Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
-}
-
-/// Whether the secret is the one that was hashed.
-fn matches(hash: &Secret, secret: &Secret) -> bool {
-    let parsed = PasswordHash::new(hash.expose());
-    parsed.is_ok_and(|parsed| argon2().verify_password(secret.expose().as_bytes(), &parsed).is_ok())
-}
-
-/// argon2id in PHC form, with a random salt. Takes about 20 ms and 19 MiB.
-pub fn hash(secret: &Secret) -> Secret {
-    let salt = SaltString::encode_b64(&random_bytes::<16>()).expect("16 bytes are a salt");
-    let hash = argon2().hash_password(secret.expose().as_bytes(), &salt).expect("any text can be hashed");
-    Secret::new(hash.to_string())
 }
 
 /// A new API key.

@@ -53,6 +53,14 @@ impl Failures {
         }))
     }
 
+    /// Whether a try would be looked at.
+    ///
+    /// # Errors
+    /// [`Limited`] where there were too many failures.
+    pub fn check(&self, address: AddressGroup, claim: Option<Claim>, now: Instant) -> Result<(), Limited> {
+        self.lock().check(address, claim, now)
+    }
+
     /// Begins a try, with a claim where it is about a certain user or key.
     ///
     /// # Errors
@@ -64,12 +72,8 @@ impl Failures {
         now: Instant,
     ) -> Result<Attempt<'_>, Limited> {
         let mut counts = self.lock();
+        counts.check(address, claim, now)?;
         let claim = claim.map(|claim| (address, claim));
-        let by_claim = claim.map_or(Duration::ZERO, |claim| counts.by_claim.wait(&claim, now));
-        let retry_after = counts.by_address.wait(&address, now).max(by_claim);
-        if retry_after > Duration::ZERO {
-            return Err(Limited { retry_after });
-        }
         counts.by_address.add(address, now);
         if let Some(claim) = claim {
             counts.by_claim.add(claim, now);
@@ -80,6 +84,14 @@ impl Failures {
     fn lock(&self) -> MutexGuard<'_, Counts> {
         // A count that is off by one is no reason to panic again.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Counts {
+    fn check(&self, address: AddressGroup, claim: Option<Claim>, now: Instant) -> Result<(), Limited> {
+        let by_claim = claim.map(|claim| self.by_claim.wait(&(address, claim), now)).unwrap_or_default();
+        let retry_after = self.by_address.wait(&address, now).max(by_claim);
+        if retry_after > Duration::ZERO { Err(Limited { retry_after }) } else { Ok(()) }
     }
 }
 

@@ -35,7 +35,10 @@ const SECOND_SCOPE: &[(&str, &str)] =
 #[test]
 fn every_route_lets_in_whom_it_should() {
     let directory = TestDirectory::new();
-    let service = Service::start(directory.path());
+    // Two wrong passwords and a wrong key for every route, all from one address.
+    let settings =
+        [("limits.failures_per_address", "100000"), ("limits.failures_per_user_and_address", "100000")];
+    let service = Service::start_with_settings(directory.path(), &settings);
     assert_eq!(served_routes(&service), golden_routes());
 
     let scopes: Vec<&str> = GOLDEN.iter().filter_map(|(_, _, scope)| *scope).collect();

@@ -4,6 +4,7 @@ use std::io::Write;
 
 pub mod fault_server;
 pub mod http;
+pub mod keep_alive;
 pub mod s3_server;
 pub mod service;
 pub mod signature;

@@ -98,6 +98,18 @@ impl Service {
         Self::start_plain(directory, &all)
     }
 
+    /// Starts the service with settings such as `limits.body_bytes`, given by the environment.
+    pub fn start_with_settings(directory: &Path, settings: &[(&str, &str)]) -> Self {
+        let password_file = directory.join("password");
+        std::fs::write(&password_file, format!("{PASSWORD}\n")).expect("written");
+        let password_file = password_file.display().to_string();
+        Self::start_command(directory, &["--admin-password-file", &password_file], |command| {
+            for (key, value) in settings {
+                command.env(format!("CONNECTORD_{}", key.replace('.', "_").to_uppercase()), value);
+            }
+        })
+    }
+
     /// Starts the service with these arguments and a data directory alone. The log goes on in `log.txt`.
     pub fn start_plain(directory: &Path, arguments: &[&str]) -> Self {
         Self::start_command(directory, arguments, |_| {})
