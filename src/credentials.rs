@@ -184,13 +184,18 @@ impl Credentials {
     }
 
     async fn verify(&self, sent: Sent<'_>) -> Result<(), Refused> {
-        let lane = match self.remembered.recall(&sent.fingerprint, sent.expected, Instant::now()) {
+        let (group, now) = (sent.client.network(), Instant::now());
+        let lane = match self.remembered.recall(&sent.fingerprint, sent.expected, group, now) {
             Recalled::Lately => return Ok(()),
+            Recalled::LatelyElsewhere => {
+                self.failures.check(group, Some(sent.claim), now)?;
+                self.remembered.add_address(&sent.fingerprint, group);
+                return Ok(());
+            }
             Recalled::LongAgo => Lane::Known(sent.fingerprint),
             Recalled::Never => {
-                let group = sent.client.network();
                 // Before anything else, so that a flood costs little.
-                self.failures.check(group, Some(sent.claim), Instant::now())?;
+                self.failures.check(group, Some(sent.claim), now)?;
                 Lane::Address(group)
             }
         };
@@ -208,7 +213,8 @@ impl Credentials {
         let is_right = self.turns.run(lane, move || matches(&hash, &secret)).await?;
         match sent.expected.filter(|_| is_right) {
             Some(verified) => {
-                self.remembered.remember(sent.fingerprint, verified, Instant::now());
+                let group = sent.client.network();
+                self.remembered.remember(sent.fingerprint, verified, group, Instant::now());
                 Ok(())
             }
             None => {

@@ -57,7 +57,7 @@ impl Failures {
     ///
     /// # Errors
     /// [`Limited`] where there were too many failures.
-    pub fn check(&self, address: AddressGroup, claim: Option<Claim>, now: Instant) -> Result<(), Limited> {
+    pub fn check(&self, address: ClientAddress, claim: Option<Claim>, now: Instant) -> Result<(), Limited> {
         self.lock().check(address, claim, now)
     }
 
@@ -88,7 +88,7 @@ impl Failures {
 }
 
 impl Counts {
-    fn check(&self, address: AddressGroup, claim: Option<Claim>, now: Instant) -> Result<(), Limited> {
+    fn check(&self, address: ClientAddress, claim: Option<Claim>, now: Instant) -> Result<(), Limited> {
         let by_claim = claim.map(|claim| self.by_claim.wait(&(address, claim), now)).unwrap_or_default();
         let retry_after = self.by_address.wait(&address, now).max(by_claim);
         if retry_after > Duration::ZERO { Err(Limited { retry_after }) } else { Ok(()) }

@@ -64,6 +64,12 @@ fn who_was_verified_is_never_shut_out_and_nobody_is_by_name_alone() {
         }
         assert_eq!(sign_in("192.0.2.1", "owner", "right password").await, 200);
         assert!(matches!(credentials.refuse(client("192.0.2.1")), Refused::Limited { .. }));
+        // Whoever guesses elsewhere does not learn that a guess was right, though it is remembered.
+        for number in 1..=3 {
+            assert_eq!(sign_in("192.0.2.3", "owner", &format!("wrong {number}")).await, 401);
+        }
+        assert_eq!(sign_in("192.0.2.3", "owner", "right password").await, 429);
+        assert_eq!(sign_in("192.0.2.4", "owner", "right password").await, 200);
         // Elsewhere, the name was never tried.
         assert_eq!(sign_in("192.0.2.2", "owner", "wrong").await, 401);
         // A network of IPv6 is one address.
