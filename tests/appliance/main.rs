@@ -17,6 +17,7 @@ mod jobs;
 mod layering;
 mod load;
 mod openapi;
+mod real_servers;
 mod rescue;
 mod restarts;
 mod secret_errands;
