@@ -8,10 +8,12 @@ mod azure;
 mod errand;
 mod http;
 mod paging;
+mod place;
 mod probing;
 mod s3;
 mod swift;
 mod verdict;
+mod xml;
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -80,8 +82,6 @@ impl Cloud {
         };
         match listed.await {
             Ok(mut findings) => {
-                findings.buckets.sort_by(|left, right| left.name.cmp(&right.name));
-                findings.buckets.dedup_by(|left, right| left.name == right.name);
                 findings.notes.extend(notes);
                 Ok(findings)
             }
@@ -117,8 +117,9 @@ async fn list(errand: &Errand<'_>) -> Result<Findings, Verdict> {
 /// Host and port that a test of these settings connects to, for bounding tests against one of them.
 pub fn endpoint_of(settings: &Settings) -> String {
     let url = errand::effective_url(settings).ok();
-    let authority =
-        url.and_then(|(url, _)| Some(format!("{}:{}", url.host_str()?, url.port_or_known_default()?)));
+    let authority = url.and_then(|(url, _)| {
+        Some(format!("{}:{}", url.host_str()?.trim_end_matches('.'), url.port_or_known_default()?))
+    });
     authority.unwrap_or_default()
 }
 

@@ -159,11 +159,12 @@ impl Jobs {
                 "a test failed"
             ),
         }
-        let config = self.config.clone();
+        // A long list is not copied with each try.
+        let (config, result) = (self.config.clone(), Arc::new(result));
         self.store_at_last(move |transaction| {
             let ended_at = transaction.now();
             if let Some(job) = transaction.index().jobs().get(id) {
-                let state = match result.clone() {
+                let state = match Result::clone(&result) {
                     Ok(findings) => JobState::Completed { ended_at, findings },
                     Err(failure) => JobState::Failed { ended_at, failure },
                 };

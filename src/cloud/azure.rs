@@ -20,9 +20,9 @@ use crate::cloud::errand::Errand;
 use crate::cloud::http::{Answer, Request, with_query};
 use crate::cloud::paging::{self, Next, Page};
 use crate::cloud::probing::Unreachable;
-use crate::cloud::s3::{date_header, root_element};
 use crate::cloud::verdict::{self, Service};
-use crate::domain::bucket::{Bucket, NAME_MAX_BYTES};
+use crate::cloud::xml::{deserialize_bounded, root_element};
+use crate::domain::bucket::Bucket;
 use crate::domain::verdict::{Findings, Verdict};
 
 /// The version of the service that is asked for: old enough for appliances, new enough for every account.
@@ -43,7 +43,7 @@ struct EnumerationResults {
 
 #[derive(Deserialize, Default)]
 struct ContainerList {
-    #[serde(default, rename = "Container")]
+    #[serde(default, rename = "Container", deserialize_with = "deserialize_bounded")]
     containers: Vec<ContainerElement>,
 }
 
@@ -71,20 +71,16 @@ pub async fn probe(errand: &Errand<'_>, name: &str) -> Result<Bucket, Unreachabl
         segments.pop_if_empty().push(name);
     }
     url.set_query(Some("restype=container"));
-    let answer = send(errand, Method::HEAD, url).await.map_err(|_| Unreachable::Failed)?;
-    match answer.status {
-        200..=299 => Ok(Bucket::named(name.to_owned())),
-        401 | 403 => Err(Unreachable::Denied),
-        404 => Err(Unreachable::NotFound),
-        _ => Err(Unreachable::Failed),
-    }
+    let request = sign(errand, Method::HEAD, url).map_err(|_| Unreachable::Failed)?;
+    let answer = errand.client.send(request).await.map_err(|_| Unreachable::Failed)?;
+    Unreachable::from_status(answer.status).map_or_else(|| Ok(Bucket::named(name.to_owned())), Err)
 }
 
 async fn ask_for_page(errand: &Errand<'_>, marker: Option<String>) -> Result<Page<String>, Verdict> {
     let mut parameters = vec![("comp", "list"), ("maxresults", PAGE_CONTAINERS)];
     parameters.extend(marker.as_deref().map(|marker| ("marker", marker)));
     let url = with_query(&errand.url, &parameters);
-    let answer = send(errand, Method::GET, url).await?;
+    let answer = errand.client.send(sign(errand, Method::GET, url)?.for_list()).await?;
     match (answer.status, root_element(answer.text()).as_deref()) {
         (200, Some("EnumerationResults")) => read_page(&answer),
         (200..=299, _) => Err(verdict::not_the_service(errand, &answer, Service::Azure)),
@@ -96,9 +92,6 @@ fn read_page(answer: &Answer) -> Result<Page<String>, Verdict> {
     let results: EnumerationResults =
         quick_xml::de::from_str(answer.text()).map_err(|_| verdict::answer_malformed())?;
     let containers = results.containers.containers;
-    if containers.iter().any(|container| container.name.len() > NAME_MAX_BYTES) {
-        return Err(verdict::answer_malformed());
-    }
     let next = match results.next_marker.filter(|marker| !marker.is_empty()) {
         Some(marker) if marker.len() > MARKER_MAX_BYTES => Next::Unknown,
         Some(marker) => Next::Mark(marker),
@@ -117,10 +110,13 @@ fn read_error(errand: &Errand<'_>, answer: &Answer) -> Verdict {
     let is_signature_wrong = answer.text().contains("failed to authenticate");
     match (answer.header("x-ms-error-code").unwrap_or_default(), answer.status) {
         ("AuthorizationFailure", _) if is_signature_wrong => verdict::credentials_wrong(),
+        ("ResourceNotFound" | "AccountNotFound", 404) if names_container(&errand.url) => {
+            verdict::url_names_bucket(errand)
+        }
         ("ResourceNotFound" | "AccountNotFound", 404) => verdict::access_key_unknown(),
         // The service says the same of a clock that is wrong, so the clocks are compared.
         ("AuthenticationFailed" | "InvalidAuthenticationInfo", _) => {
-            let server_time = date_header(answer);
+            let server_time = answer.date();
             let difference = server_time.map(|time| verdict::clock_difference(time).0);
             match difference.is_some_and(|difference| difference > verdict::CLOCK_SKEW_MAX) {
                 true => verdict::clock_skew(server_time),
@@ -129,39 +125,37 @@ fn read_error(errand: &Errand<'_>, answer: &Answer) -> Verdict {
         }
         ("AccountIsDisabled", _) => verdict::account_disabled(),
         ("ServerBusy", _) => verdict::too_many_requests(),
-        (
-            "AuthorizationFailure"
-            | "AuthorizationPermissionMismatch"
-            | "InsufficientAccountPermissions"
-            | "KeyBasedAuthenticationNotPermitted"
-            | "AuthorizationSourceIPMismatch"
-            | "AuthorizationProtocolMismatch",
-            _,
-        ) => verdict::access_denied(),
-        ("", 401 | 403) => verdict::access_denied(),
+        ("KeyBasedAuthenticationNotPermitted", _) => verdict::account_forbids_keys(),
+        ("AuthorizationFailure" | "AuthorizationSourceIPMismatch" | "AuthorizationProtocolMismatch", _) => {
+            verdict::account_forbids_network()
+        }
+        ("AuthorizationPermissionMismatch" | "InsufficientAccountPermissions", _) => {
+            verdict::access_denied(errand)
+        }
+        ("", 401 | 403) => verdict::access_denied(errand),
         ("", _) => verdict::from_status(errand, answer, Service::Azure, None),
         (code, _) => verdict::from_status(errand, answer, Service::Azure, Some(code)),
     }
 }
 
-async fn send(errand: &Errand<'_>, method: Method, url: Url) -> Result<Answer, Verdict> {
-    let headers = sign(errand, &method, &url)?;
-    errand.client.send(Request::new(method, url, headers)).await
+/// Whether the address has a path where only the account's own belongs: a host name has the account in itself.
+fn names_container(url: &Url) -> bool {
+    url.domain().is_some_and(|host| host != "localhost") && url.path() != "/"
 }
 
-/// The headers of a signed request without a body.
-fn sign(errand: &Errand<'_>, method: &Method, url: &Url) -> Result<HeaderMap, Verdict> {
+/// A signed request without a body.
+fn sign(errand: &Errand<'_>, method: Method, url: Url) -> Result<Request, Verdict> {
     let key = STANDARD.decode(errand.secret_key.expose().trim());
     let key = Zeroizing::new(key.map_err(|_| verdict::secret_key_not_base64())?);
     let date = httpdate::fmt_http_date(SystemTime::now());
     let headers_to_sign = format!("x-ms-date:{date}\nx-ms-version:{VERSION}\n");
     // Eleven standard headers that are not sent stand empty between the method and these.
     let to_sign =
-        format!("{method}\n{}{headers_to_sign}{}", "\n".repeat(11), resource(errand.access_key, url));
+        format!("{method}\n{}{headers_to_sign}{}", "\n".repeat(11), resource(errand.access_key, &url));
     let mut mac = Hmac::<Sha256>::new_from_slice(&key).expect("HMAC takes any key length");
     mac.update(to_sign.as_bytes());
     let signature = STANDARD.encode(mac.finalize().into_bytes());
-    errand.client.remember_secret(&signature);
+    errand.client.remember_signature(&signature);
     let authorization = format!("SharedKey {}:{signature}", errand.access_key);
     let mut authorization =
         HeaderValue::from_str(&authorization).map_err(|_| verdict::attribute_unusable("access_key"))?;
@@ -171,7 +165,7 @@ fn sign(errand: &Errand<'_>, method: &Method, url: &Url) -> Result<HeaderMap, Ve
     headers.insert(HeaderName::from_static("x-ms-date"), date);
     headers.insert(HeaderName::from_static("x-ms-version"), HeaderValue::from_static(VERSION));
     headers.insert(AUTHORIZATION, authorization);
-    Ok(headers)
+    Ok(Request::new(method, url, headers, errand.url_place))
 }
 
 /// The resource as it is signed: the account, the path, then each parameter on a line, in order. Where the account

@@ -4,6 +4,10 @@ use tokio::time::Instant;
 use url::{Host, Url};
 
 use crate::cloud::http::{CertificateChecks, Client, Outside, Proxy, Way};
+use crate::cloud::place::{
+    ACCOUNT, NO_PLACE, PROXY, PROXY_ENVIRONMENT, PROXY_OPTION, Place, REGION, REGION_OPTION, SIGNING_REGION,
+    URL, URL_OPTION,
+};
 use crate::cloud::{Progress, verdict};
 use crate::config::CloudConfig;
 use crate::domain::connector::Settings;
@@ -27,6 +31,8 @@ pub struct Errand<'a> {
     pub url_place: Place,
     /// The region, where one is set.
     pub region: Option<String>,
+    /// Where the region comes from.
+    pub region_place: Place,
     /// The public half of the credentials.
     pub access_key: &'a str,
     /// The secret half.
@@ -63,29 +69,6 @@ pub enum SwiftAuth {
     KeystoneVersion3,
 }
 
-/// Where a value in force comes from, for saying what to change.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Place {
-    /// The connector's attribute.
-    pub attribute: Option<&'static str>,
-    /// The same in a sentence.
-    pub words: &'static str,
-}
-
-const URL: Place = Place { attribute: Some("url"), words: "url" };
-const URL_OPTION: Place = Place { attribute: Some("options"), words: "url= in options" };
-const REGION: Place =
-    Place { attribute: Some("region"), words: "region, which is a part of the host where url is empty" };
-const ACCOUNT: Place = Place {
-    attribute: Some("access_key"),
-    words: "access_key, which is a part of the host where url is empty",
-};
-const NO_PLACE: Place = Place { attribute: None, words: "the provider's own host name" };
-const PROXY: Place = Place { attribute: Some("url_proxy"), words: "url_proxy" };
-const PROXY_OPTION: Place = Place { attribute: Some("options"), words: "proxy= in options" };
-const PROXY_ENVIRONMENT: Place =
-    Place { attribute: None, words: "the proxy variables of connectord's environment" };
-
 impl<'a> Errand<'a> {
     /// Puts everything together.
     ///
@@ -101,7 +84,7 @@ impl<'a> Errand<'a> {
         let settings = &task.settings;
         let options = test_options(settings)?;
         let (url, url_place) = effective_url(settings)?;
-        let protocol = protocol_of(settings.provider, &url)?;
+        let protocol = protocol_of(settings.provider, &url, url_place)?;
         let proxy = effective_proxy(settings, &options, outside, &url)?;
         let missing = verdict::attribute_missing;
         let access_key = settings.access_key.as_deref().ok_or_else(|| missing("access_key"))?;
@@ -119,7 +102,6 @@ impl<'a> Errand<'a> {
             connect_timeout,
             answer_timeout: options.answer_timeout.unwrap_or(config.deadline).min(config.deadline),
             deadline,
-            url_place,
         };
         let client = Client::new(outside, way);
         client.remember_secret(secret_key.expose());
@@ -128,6 +110,7 @@ impl<'a> Errand<'a> {
             provider: settings.provider,
             url,
             url_place,
+            region_place: if options.region.is_some() { REGION_OPTION } else { SIGNING_REGION },
             region: options.region.or_else(|| settings.region.clone()),
             access_key,
             secret_key,
@@ -142,6 +125,14 @@ impl<'a> Errand<'a> {
     /// The region that requests are signed for.
     pub fn signing_region(&self) -> &str {
         self.region.as_deref().unwrap_or(DEFAULT_REGION)
+    }
+
+    /// Who answered, at the beginning of a sentence: where a proxy forwards, nobody can tell which of the two it was.
+    pub fn answerer(&self) -> &'static str {
+        match self.client.is_forwarded(&self.url) {
+            true => "The proxy, or the server behind it,",
+            false => "The server",
+        }
     }
 
     /// A word that the server sent, where it can be shown: short, of plain characters, and nothing that was sent to the
@@ -215,21 +206,32 @@ fn effective_proxy(
     match options.proxy.as_ref().map(|proxy| (proxy, PROXY_OPTION)).or(own) {
         Some((proxy, place)) => {
             let url = endpoint::parse_proxy(proxy.expose()).map_err(|_| verdict::proxy_invalid(place))?;
-            Ok(Some(Proxy::new(&url, place)))
+            let proxy = Proxy::new(&url, place);
+            proxy.has_usable_credentials().then_some(Some(proxy)).ok_or_else(|| verdict::proxy_invalid(place))
         }
-        None => Ok(outside.environment_proxy(url, PROXY_ENVIRONMENT)),
+        // Where the environment names one that cannot be used, going without would not be what was asked for.
+        None => match outside.environment_proxy(url, PROXY_ENVIRONMENT) {
+            Some(None) => Err(verdict::proxy_invalid(PROXY_ENVIRONMENT)),
+            Some(proxy) => Ok(proxy),
+            None => Ok(None),
+        },
     }
 }
 
-fn protocol_of(provider: Provider, url: &Url) -> Result<Protocol, Verdict> {
+fn protocol_of(provider: Provider, url: &Url, place: Place) -> Result<Protocol, Verdict> {
     let path = url.path().trim_end_matches('/');
     Ok(match provider {
         Provider::Azure => Protocol::Azure,
-        Provider::OpenstackSwift if path.ends_with("/v2.0") => return Err(verdict::keystone_version_2()),
+        Provider::OpenstackSwift if path.ends_with("/v2.0") => {
+            return Err(verdict::keystone_version_2(place));
+        }
         Provider::OpenstackSwift if path.ends_with("/v3") || path.ends_with("/v3/auth/tokens") => {
             Protocol::Swift(SwiftAuth::KeystoneVersion3)
         }
-        Provider::OpenstackSwift if path.ends_with("/v1.0") || path.ends_with("/auth/v1") => {
+        // The last two are Ceph's.
+        Provider::OpenstackSwift
+            if ["/v1.0", "/auth/v1", "/auth/1.0", "/auth"].iter().any(|end| path.ends_with(end)) =>
+        {
             Protocol::Swift(SwiftAuth::Version1)
         }
         Provider::GenericS3

@@ -8,8 +8,9 @@ mod outside;
 mod proxy;
 mod tls;
 
+use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Bytes, Incoming};
@@ -19,7 +20,7 @@ use tokio::time::{Instant, timeout_at};
 use url::Url;
 use zeroize::Zeroizing;
 
-use crate::cloud::errand::Place;
+use crate::cloud::place::Place;
 use crate::cloud::{REQUESTS_AT_ONCE, verdict};
 use crate::domain::verdict::Verdict;
 
@@ -31,11 +32,17 @@ pub use proxy::Proxy;
 pub use tls::{CertificateChecks, SelfSigned};
 
 /// A larger answer is refused while it is read. 4 MiB hold the names of tens of thousands of buckets.
-const ANSWER_MAX_BYTES: usize = 4 * 1024 * 1024;
+const LIST_MAX_BYTES: usize = 4 * 1024 * 1024;
+/// The same for an answer that is no list.
+const ANSWER_MAX_BYTES: usize = 64 * 1024;
 /// Longest wait for a connection to be ready for another request; else the next one opens its own.
 const READY_MAX: Duration = Duration::from_millis(100);
 /// Shorter texts are no secrets that an answer could give away: they are words.
 const SECRET_MIN_BYTES: usize = 6;
+/// Shorter texts are no part of a secret that an answer could give away: regions and hosts have such parts.
+const SECRET_PART_MIN_BYTES: usize = 16;
+/// Most signatures that are kept in mind: those of the requests under way, and more.
+const SIGNATURES_KEPT: usize = 32;
 
 /// How a test reaches its server.
 pub struct Way {
@@ -49,8 +56,6 @@ pub struct Way {
     pub answer_timeout: Duration,
     /// When everything has to be done.
     pub deadline: Instant,
-    /// Where the endpoint comes from.
-    pub url_place: Place,
 }
 
 /// A request.
@@ -63,6 +68,10 @@ pub struct Request {
     pub headers: HeaderMap,
     /// The body.
     pub body: Bytes,
+    /// Where the address comes from.
+    pub place: Place,
+    /// Whether the answer is a list, which may be long.
+    pub is_list: bool,
 }
 
 /// An answer, read whole.
@@ -83,6 +92,8 @@ pub struct Client<'a> {
     idle: Mutex<Vec<Connection>>,
     /// What was sent and must not be shown where a server sends it back.
     sent_secrets: Mutex<Vec<Zeroizing<String>>>,
+    /// The same of signatures, which are many and good for one request each.
+    sent_signatures: Mutex<VecDeque<String>>,
 }
 
 /// Why an exchange over a connection failed.
@@ -94,9 +105,14 @@ enum Broken {
 }
 
 impl Request {
-    /// A request without a body.
-    pub fn new(method: Method, url: Url, headers: HeaderMap) -> Self {
-        Self { method, url, headers, body: Bytes::new() }
+    /// A request without a body, for an answer that is no list.
+    pub fn new(method: Method, url: Url, headers: HeaderMap, place: Place) -> Self {
+        Self { method, url, headers, body: Bytes::new(), place, is_list: false }
+    }
+
+    /// The same for an answer that is a list.
+    pub fn for_list(self) -> Self {
+        Self { is_list: true, ..self }
     }
 }
 
@@ -104,6 +120,11 @@ impl Answer {
     /// A header as text.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
+    }
+
+    /// What the server's clock said when it answered (RFC 9110, section 6.6.1).
+    pub fn date(&self) -> Option<SystemTime> {
+        httpdate::parse_http_date(self.header("date")?).ok()
     }
 
     /// Where a redirect points to.
@@ -122,7 +143,13 @@ impl Answer {
 impl<'a> Client<'a> {
     /// Without a connection yet.
     pub fn new(outside: &'a Outside, way: Way) -> Self {
-        let client = Self { outside, way, idle: Mutex::default(), sent_secrets: Mutex::default() };
+        let client = Self {
+            outside,
+            way,
+            idle: Mutex::default(),
+            sent_secrets: Mutex::default(),
+            sent_signatures: Mutex::default(),
+        };
         for secret in client.way.proxy.iter().flat_map(Proxy::secrets) {
             client.remember_secret(&secret);
         }
@@ -136,25 +163,37 @@ impl<'a> Client<'a> {
     pub async fn send(&self, request: Request) -> Result<Answer, Verdict> {
         if let Some(mut connection) = self.take_idle(&request.url) {
             match self.exchange(&mut connection, &request).await {
-                Ok(answer) => {
-                    self.keep(connection).await;
-                    return Ok(answer);
-                }
+                Ok(answer) => return self.finish(connection, &request, answer).await,
                 // Closed while it was idle, most likely: once more, over a new one.
                 Err(Broken::Unanswered(_)) => {}
                 Err(Broken::Answered(verdict)) => return Err(verdict),
             }
         }
-        let mut connection = self.connect(&request.url).await?;
+        let mut connection = self.connect(&request.url, request.place).await?;
         match self.exchange(&mut connection, &request).await {
-            Ok(answer) => {
-                self.keep(connection).await;
-                self.check_proxy_answer(&request.url, &answer)?;
-                verdict::check_scheme(&request.url, &answer, self.way.url_place)?;
-                Ok(answer)
-            }
+            Ok(answer) => self.finish(connection, &request, answer).await,
             Err(Broken::Unanswered(verdict) | Broken::Answered(verdict)) => Err(verdict),
         }
+    }
+
+    /// Keeps the connection, and looks for answers that are not the server's own.
+    async fn finish(
+        &self,
+        connection: Connection,
+        request: &Request,
+        answer: Answer,
+    ) -> Result<Answer, Verdict> {
+        self.keep(connection).await;
+        if let Some(proxy) = self.way.proxy.as_ref().filter(|proxy| proxy.forwards(&request.url)) {
+            verdict::check_forwarded(&answer, proxy, &self.peer(&request.url, request.place))?;
+        }
+        verdict::check_scheme(&request.url, &answer, request.place)?;
+        Ok(answer)
+    }
+
+    /// Whether a proxy reads requests to this address and sends them on.
+    pub fn is_forwarded(&self, url: &Url) -> bool {
+        self.way.proxy.as_ref().is_some_and(|proxy| proxy.forwards(url))
     }
 
     /// Whether the address is one that no test may reach, as far as it can be told without a look-up.
@@ -170,13 +209,26 @@ impl<'a> Client<'a> {
         }
     }
 
-    /// Whether a text has to do with a secret that was sent. Letters may have changed their case on the way, as those of
-    /// a host name do.
+    /// Keeps a signature in mind while its request is under way.
+    pub fn remember_signature(&self, signature: &str) {
+        let mut signatures = self.sent_signatures.lock().unwrap_or_else(PoisonError::into_inner);
+        signatures.push_back(signature.to_ascii_lowercase());
+        if signatures.len() > SIGNATURES_KEPT {
+            signatures.pop_front();
+        }
+    }
+
+    /// Whether a text has a secret in it that was sent, or is a large part of one. Letters may have changed their case on
+    /// the way, as those of a host name do.
     pub fn has_sent(&self, text: &str) -> bool {
         let text = text.to_ascii_lowercase();
+        let gives_away = |secret: &str| {
+            text.contains(secret) || (text.len() >= SECRET_PART_MIN_BYTES && secret.contains(text.as_str()))
+        };
         let secrets = self.sent_secrets.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_part = |secret: &str| text.len() >= SECRET_MIN_BYTES && secret.contains(text.as_str());
-        secrets.iter().any(|secret| text.contains(secret.as_str()) || is_part(secret))
+        let signatures = self.sent_signatures.lock().unwrap_or_else(PoisonError::into_inner);
+        secrets.iter().any(|secret| gives_away(secret))
+            || signatures.iter().any(|signature| gives_away(signature))
     }
 
     /// The same for a host name, whose labels may each be a secret.
@@ -185,31 +237,37 @@ impl<'a> Client<'a> {
     }
 
     async fn exchange(&self, connection: &mut Connection, request: &Request) -> Result<Answer, Broken> {
-        let peer = self.peer(&request.url);
-        let unanswered = |error: &hyper::Error, connection: &Connection| {
-            Broken::Unanswered(verdict::exchange_broken(error, &peer, connection.first_bytes()))
-        };
+        let peer = self.peer(&request.url, request.place);
         let message = self.message(connection, request).map_err(Broken::Answered)?;
-        let sent = timeout_at(self.answer_until(), connection.sender().send_request(message)).await;
-        let response = match sent {
-            Ok(Ok(response)) => response,
-            Ok(Err(error)) => return Err(unanswered(&error, connection)),
-            Err(_) => return Err(Broken::Answered(verdict::answer_timed_out(&peer, self.waited_for()))),
-        };
-        self.read(response, &peer).await.map_err(Broken::Answered)
+        let began = Instant::now();
+        match timeout_at(self.answer_until(), connection.sender().send_request(message)).await {
+            Ok(Ok(response)) => self.read(response, request, &peer).await.map_err(Broken::Answered),
+            Ok(Err(error)) => {
+                let broken = verdict::exchange_broken(&error, &peer, connection.first_bytes());
+                Err(Broken::Unanswered(broken))
+            }
+            Err(_) => Err(Broken::Answered(verdict::answer_timed_out(&peer, began.elapsed()))),
+        }
     }
 
-    async fn read(&self, response: Response<Incoming>, peer: &Peer<'_>) -> Result<Answer, Verdict> {
+    async fn read(
+        &self,
+        response: Response<Incoming>,
+        request: &Request,
+        peer: &Peer<'_>,
+    ) -> Result<Answer, Verdict> {
+        let limit_bytes = if request.is_list { LIST_MAX_BYTES } else { ANSWER_MAX_BYTES };
+        let began = Instant::now();
         let (parts, mut incoming) = response.into_parts();
         let mut body = Vec::new();
         loop {
             let frame = timeout_at(self.answer_until(), incoming.frame()).await;
-            let frame = frame.map_err(|_| verdict::answer_timed_out(peer, self.waited_for()))?;
+            let frame = frame.map_err(|_| verdict::answer_timed_out(peer, began.elapsed()))?;
             let Some(frame) = frame else { break };
             let frame = frame.map_err(|_| verdict::answer_cut_off(peer))?;
             let Ok(data) = frame.into_data() else { continue };
-            if body.len() + data.len() > ANSWER_MAX_BYTES {
-                return Err(verdict::answer_too_large(peer, ANSWER_MAX_BYTES));
+            if body.len() + data.len() > limit_bytes {
+                return Err(verdict::answer_too_large(peer, limit_bytes));
             }
             body.extend_from_slice(&data);
         }
@@ -221,7 +279,7 @@ impl<'a> Client<'a> {
         connection: &Connection,
         request: &Request,
     ) -> Result<hyper::Request<Full<Bytes>>, Verdict> {
-        let unusable = || verdict::url_invalid(self.way.url_place);
+        let unusable = || verdict::url_invalid(request.place);
         let url = &request.url;
         // A proxy that forwards is told the whole address (RFC 9112, section 3.2.2).
         let target = if connection.is_forwarded() { url.as_str() } else { &url[url::Position::BeforePath..] };
@@ -241,14 +299,6 @@ impl<'a> Client<'a> {
         Ok(message)
     }
 
-    /// Where a proxy forwards, some answers are its own.
-    fn check_proxy_answer(&self, url: &Url, answer: &Answer) -> Result<(), Verdict> {
-        match &self.way.proxy {
-            Some(proxy) if proxy.forwards(url) => verdict::check_forwarded(answer, proxy, &self.peer(url)),
-            Some(_) | None => Ok(()),
-        }
-    }
-
     /// Keeps a connection for the next request, where the server leaves it open.
     async fn keep(&self, mut connection: Connection) {
         let ready = tokio::time::timeout(READY_MAX, connection.sender().ready()).await;
@@ -265,16 +315,12 @@ impl<'a> Client<'a> {
         Some(idle.swap_remove(at))
     }
 
-    fn peer<'p>(&'p self, url: &'p Url) -> Peer<'p> {
-        Peer::server(url, self.way.url_place, self.way.proxy.as_ref())
+    fn peer<'p>(&self, url: &'p Url, place: Place) -> Peer<'p> {
+        Peer::server(url, place, self.way.proxy.as_ref())
     }
 
     fn answer_until(&self) -> Instant {
         self.way.deadline.min(Instant::now() + self.way.answer_timeout)
-    }
-
-    fn waited_for(&self) -> Duration {
-        self.way.answer_timeout
     }
 }
 

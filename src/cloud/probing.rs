@@ -17,8 +17,21 @@ pub enum Unreachable {
     Denied,
     /// It is kept elsewhere: another region or another address.
     Elsewhere,
-    /// The server did not say.
+    /// There was no answer that says so.
     Failed,
+}
+
+impl Unreachable {
+    /// From the status of the answer to a request for a bucket's head; `None` where it can be reached.
+    pub fn from_status(status: u16) -> Option<Self> {
+        match status {
+            200..=299 => None,
+            301 | 302 | 307 | 308 => Some(Unreachable::Elsewhere),
+            401 | 403 => Some(Unreachable::Denied),
+            404 => Some(Unreachable::NotFound),
+            _ => Some(Unreachable::Failed),
+        }
+    }
 }
 
 /// What was listed; or, where listing was denied, those of the buckets named in the test that can be reached.
@@ -57,6 +70,8 @@ pub async fn or_probe<'a>(
             Err(reason) => unreachable.push((name.as_str(), reason)),
         }
     }
+    findings.buckets.sort_by(|left, right| left.name.cmp(&right.name));
+    findings.buckets.dedup_by(|left, right| left.name == right.name);
     if findings.buckets.is_empty() {
         return Err(verdict::with_unreachable(denial, &unreachable));
     }

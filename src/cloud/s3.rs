@@ -13,7 +13,7 @@ use hyper::Method;
 use url::Url;
 
 use crate::cloud::errand::Errand;
-use crate::cloud::http::{Answer, Request, with_query};
+use crate::cloud::http::{Answer, with_query};
 use crate::cloud::paging::{self, Page};
 use crate::cloud::probing::Unreachable;
 use crate::domain::bucket::Bucket;
@@ -21,7 +21,6 @@ use crate::domain::provider::Provider;
 use crate::domain::verdict::{Findings, Verdict};
 
 use answer::Mark;
-pub use answer::{date_header, root_element};
 pub use details::add as add_details;
 
 /// Buckets of one page, where the service pages on request. Amazon refuses lists without it for the largest accounts.
@@ -43,12 +42,12 @@ pub async fn probe(errand: &Errand<'_>, name: &str) -> Result<Bucket, Unreachabl
     let mut bucket = Bucket::named(name.to_owned());
     let answer = head(errand, name).await.map_err(|_| Unreachable::Failed)?;
     details::read_head(errand, &answer, &mut bucket);
-    match answer.status {
-        200..=299 => Ok(bucket),
-        301 | 307 | 308 => Err(Unreachable::Elsewhere),
-        401 | 403 => Err(Unreachable::Denied),
-        404 => Err(Unreachable::NotFound),
-        _ => Err(Unreachable::Failed),
+    let is_elsewhere = bucket.location.as_deref().is_some_and(|region| region != errand.signing_region());
+    match Unreachable::from_status(answer.status) {
+        None => Ok(bucket),
+        // Amazon answers so for a bucket in another region, with that region in a header.
+        Some(Unreachable::Failed) if answer.status == 400 && is_elsewhere => Err(Unreachable::Elsewhere),
+        Some(reason) => Err(reason),
     }
 }
 
@@ -62,11 +61,11 @@ async fn ask_for_page(errand: &Errand<'_>, mark: Option<Mark>) -> Result<Page<Ma
         Mark::Marker(marker) => ("marker", marker.as_str()),
     }));
     let url = with_query(&errand.url, &parameters);
-    let answer = send(errand, Method::GET, url).await?;
-    answer::read_page(errand, &answer)
+    let request = signing::sign(errand, Method::GET, url)?.for_list();
+    answer::read_page(errand, &errand.client.send(request).await?)
 }
 
-/// Asks for the head of a bucket: named in the path, and in the host where the server wants that.
+/// Asks for the head of a bucket. It is named in the path, which nearly every server takes, whatever a mount would do.
 async fn head(errand: &Errand<'_>, name: &str) -> Result<Answer, Verdict> {
     send(errand, Method::HEAD, bucket_url(&errand.url, name)).await
 }
@@ -81,6 +80,5 @@ fn bucket_url(endpoint: &Url, name: &str) -> Url {
 }
 
 async fn send(errand: &Errand<'_>, method: Method, url: Url) -> Result<Answer, Verdict> {
-    let headers = signing::sign(errand, &method, &url)?;
-    errand.client.send(Request::new(method, url, headers)).await
+    errand.client.send(signing::sign(errand, method, url)?).await
 }

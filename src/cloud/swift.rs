@@ -15,21 +15,24 @@ use url::Url;
 use crate::cloud::errand::{Errand, SwiftAuth};
 use crate::cloud::http::{Answer, Request, with_query};
 use crate::cloud::paging::{self, Next, Page};
+use crate::cloud::place::STORAGE;
 use crate::cloud::probing::Unreachable;
 use crate::cloud::verdict::{self, Service};
-use crate::domain::bucket::{Bucket, NAME_MAX_BYTES};
+use crate::cloud::xml::{deserialize_bounded, root_element};
+use crate::domain::bucket::Bucket;
 use crate::domain::endpoint;
 use crate::domain::secret::Secret;
 use crate::domain::verdict::{Findings, Verdict};
-
-/// Containers of one page; a server may send fewer.
-const PAGE_CONTAINERS: &str = "10000";
 
 /// An account that was opened.
 pub struct Account {
     url: Url,
     token: Secret,
 }
+
+#[derive(Deserialize)]
+#[serde(transparent)]
+struct Containers(#[serde(deserialize_with = "deserialize_bounded")] Vec<Container>);
 
 #[derive(Deserialize)]
 struct Container {
@@ -52,14 +55,15 @@ pub async fn sign_in(errand: &Errand<'_>, auth: SwiftAuth) -> Result<Account, Ve
     errand.client.remember_secret(token.expose());
     let mut url = endpoint::parse_endpoint(&storage_url).map_err(|_| verdict::no_object_store(auth))?;
     // A host made of what was sent would be looked up and shown.
-    if url.host_str().is_some_and(|host| errand.client.has_sent_host(host)) {
+    let is_new = url.host_str() != errand.url.host_str();
+    if is_new && url.host_str().is_some_and(|host| errand.client.has_sent_host(host)) {
         return Err(verdict::no_object_store(auth));
     }
     if errand.client.forbids(&url) {
-        return Err(verdict::storage_url_forbidden());
+        return Err(verdict::storage_url_forbidden(errand.url_place));
     }
     if errand.url.scheme() == "https" && url.scheme() != "https" {
-        return Err(verdict::storage_url_in_clear());
+        return Err(verdict::storage_url_in_clear(errand.url_place));
     }
     let path = url.path().trim_end_matches('/').to_owned();
     url.set_path(&path);
@@ -83,17 +87,16 @@ pub async fn probe(errand: &Errand<'_>, account: &Account, name: &str) -> Result
     if let Ok(mut segments) = url.path_segments_mut() {
         segments.push(name);
     }
-    let answer = send(errand, account, Method::HEAD, url).await.map_err(|_| Unreachable::Failed)?;
+    let request = account.request(Method::HEAD, url).map_err(|_| Unreachable::Failed)?;
+    let answer = errand.client.send(request).await.map_err(|_| Unreachable::Failed)?;
     let number = |name: &str| answer.header(name).and_then(|text| text.trim().parse().ok());
-    match answer.status {
-        200..=299 => Ok(Bucket {
+    match Unreachable::from_status(answer.status) {
+        None => Ok(Bucket {
             file_count: number("x-container-object-count"),
             file_size_sum: number("x-container-bytes-used"),
             ..Bucket::named(name.to_owned())
         }),
-        401 | 403 => Err(Unreachable::Denied),
-        404 => Err(Unreachable::NotFound),
-        _ => Err(Unreachable::Failed),
+        Some(reason) => Err(reason),
     }
 }
 
@@ -111,7 +114,7 @@ async fn sign_in_by_version_1(errand: &Errand<'_>) -> Result<(String, Secret), V
     let path = url.path().trim_end_matches('/');
     let path = if path.ends_with("/auth/v1") { format!("{path}.0") } else { path.to_owned() };
     url.set_path(&path);
-    let answer = errand.client.send(Request::new(Method::GET, url, headers)).await?;
+    let answer = errand.client.send(Request::new(Method::GET, url, headers, errand.url_place)).await?;
     match answer.status {
         200..=299 => {
             let not_swift = || verdict::not_the_service(errand, &answer, Service::Swift);
@@ -120,7 +123,10 @@ async fn sign_in_by_version_1(errand: &Errand<'_>) -> Result<(String, Secret), V
             let storage_url = answer.header("x-storage-url").ok_or_else(not_swift)?;
             Ok((storage_url.to_owned(), token))
         }
-        401 | 403 => Err(verdict::credentials_wrong()),
+        // Swift says so in plain words; XML is an S3 server's.
+        401 | 403 if root_element(answer.text()).as_deref() != Some("Error") => {
+            Err(verdict::credentials_wrong())
+        }
         _ => Err(verdict::from_status(errand, &answer, Service::Swift, None)),
     }
 }
@@ -130,27 +136,26 @@ async fn ask_for_page(
     account: &Account,
     marker: Option<String>,
 ) -> Result<Page<String>, Verdict> {
-    let mut parameters = vec![("format", "json"), ("limit", PAGE_CONTAINERS)];
+    // How many make a page is left to the server: it refuses more than it allows.
+    let mut parameters = vec![("format", "json")];
     parameters.extend(marker.as_deref().map(|marker| ("marker", marker)));
     let url = with_query(&account.url, &parameters);
-    let answer = send(errand, account, Method::GET, url).await?;
+    let answer = errand.client.send(account.request(Method::GET, url)?.for_list()).await?;
     let is_list = answer.text().trim_start().starts_with('[');
     match answer.status {
         204 => Ok(Page { buckets: Vec::new(), next: Next::End }),
         200 if is_list => read_page(&answer),
         200..=299 => Err(verdict::not_the_service(errand, &answer, Service::Swift)),
+        401 => Err(verdict::token_refused()),
         // The token is good, it was made a moment ago.
-        401 | 403 => Err(verdict::list_not_allowed()),
+        403 => Err(verdict::list_not_allowed()),
         _ => Err(verdict::from_status(errand, &answer, Service::Swift, None)),
     }
 }
 
 fn read_page(answer: &Answer) -> Result<Page<String>, Verdict> {
-    let containers: Vec<Container> =
+    let Containers(containers) =
         serde_json::from_slice(&answer.body).map_err(|_| verdict::answer_malformed())?;
-    if containers.iter().any(|container| container.name.len() > NAME_MAX_BYTES) {
-        return Err(verdict::answer_malformed());
-    }
     // How long a page is, the server decides; only an empty one is surely the last.
     let next = containers.last().map_or(Next::End, |container| Next::Mark(container.name.clone()));
     let buckets = containers.into_iter().map(|container| Bucket {
@@ -161,11 +166,12 @@ fn read_page(answer: &Answer) -> Result<Page<String>, Verdict> {
     Ok(Page { buckets: buckets.collect(), next })
 }
 
-async fn send(errand: &Errand<'_>, account: &Account, method: Method, url: Url) -> Result<Answer, Verdict> {
-    let token = HeaderValue::from_str(account.token.expose());
-    let mut token = token.map_err(|_| verdict::answer_malformed())?;
-    token.set_sensitive(true);
-    let mut headers = HeaderMap::new();
-    headers.insert(HeaderName::from_static("x-auth-token"), token);
-    errand.client.send(Request::new(method, url, headers)).await
+impl Account {
+    fn request(&self, method: Method, url: Url) -> Result<Request, Verdict> {
+        let token = HeaderValue::from_str(self.token.expose());
+        let mut token = token.map_err(|_| verdict::answer_malformed())?;
+        token.set_sensitive(true);
+        let headers = HeaderMap::from_iter([(HeaderName::from_static("x-auth-token"), token)]);
+        Ok(Request::new(method, url, headers, STORAGE))
+    }
 }

@@ -4,6 +4,7 @@
 mod answer;
 mod configuration;
 mod listing;
+mod other_service;
 mod tls;
 mod transport;
 
@@ -12,10 +13,11 @@ use std::time::Duration;
 pub use answer::*;
 pub use configuration::*;
 pub use listing::*;
+pub use other_service::*;
 pub use tls::*;
 pub use transport::*;
 
-use crate::cloud::errand::Place;
+use crate::cloud::place::Place;
 use crate::domain::verdict::Verdict;
 
 impl Verdict {

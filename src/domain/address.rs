@@ -17,10 +17,11 @@ const METADATA_V4: [Ipv4Addr; 3] = [
     Ipv4Addr::new(192, 0, 0, 192),
 ];
 
+/// fd00:ec2::/32, where Amazon EC2 keeps services of an instance: metadata, and credentials of pods.
+const AMAZON_METADATA_NETWORK: [u16; 2] = [0xfd00, 0x0ec2];
+
 /// Metadata services in unique local networks (RFC 4193), which are otherwise allowed.
-const METADATA_V6: [Ipv6Addr; 4] = [
-    // Amazon EC2, "Access instance metadata".
-    Ipv6Addr::new(0xfd00, 0x0ec2, 0, 0, 0, 0, 0, 0x0254),
+const METADATA_V6: [Ipv6Addr; 3] = [
     // Google Compute Engine, "About VM metadata".
     Ipv6Addr::new(0xfd20, 0x00ce, 0, 0, 0, 0, 0, 0x0254),
     // Oracle Cloud Infrastructure, "Getting instance metadata".
@@ -76,6 +77,7 @@ fn is_forbidden_v6(address: Ipv6Addr) -> bool {
         // RFC 4291 2.7: ff00::/8.
         || address.is_multicast()
         || METADATA_V6.contains(&address)
+        || address.segments()[..2] == AMAZON_METADATA_NETWORK
         || embedded(address).into_iter().flatten().any(is_forbidden_v4)
 }
 
@@ -221,6 +223,7 @@ mod tests {
             "ff0e::1:2",
             "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff",
             "fd00:ec2::254",
+            "fd00:ec2::23",
             "fd20:ce::254",
             "fd00:c1::a9fe:a9fe",
             "fd00:42::42",
@@ -230,7 +233,7 @@ mod tests {
         for text in [
             "::1",
             "fd00::1",
-            "fd00:ec2::253",
+            "fd00:ec3::254",
             "fc00::1",
             "fec0::1",
             "fe7f::1",

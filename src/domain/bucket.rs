@@ -13,10 +13,15 @@ pub struct Bucket {
     pub file_size_sum: Option<u64>,
 }
 
-/// Longest name of a bucket that is believed, in bytes.
-pub const NAME_MAX_BYTES: usize = 1024;
+/// Longest name of a bucket that is shown, in bytes; Swift's longest are 256.
+const NAME_MAX_BYTES: usize = 1024;
 /// Longest name of a bucket that is asked for, in characters: S3's longest.
 pub const NAME_MAX_CHARACTERS: usize = 255;
+
+/// Whether the name of a bucket, as a server sent it, can be shown and stored.
+pub fn is_shown(name: &str) -> bool {
+    (1..=NAME_MAX_BYTES).contains(&name.len()) && !name.chars().any(char::is_control)
+}
 
 /// Whether a text can be asked for as a bucket, on any service: one segment of a path.
 pub fn is_name(text: &str) -> bool {

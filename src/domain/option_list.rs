@@ -13,17 +13,39 @@ use crate::domain::option_names;
 
 /// The items of a list in their order, as they were sent; joined by commas they are the text again. Any text has items.
 pub fn split(text: &str) -> Vec<&str> {
-    let pieces = cut(text);
+    // What is asked of each piece again and again is found out once: the time must not grow with the square of the text.
+    let pieces: Vec<Piece> = cut(text).into_iter().map(|range| Piece::new(text, range)).collect();
     let mut rest = pieces.as_slice();
     let mut items = Vec::with_capacity(pieces.len());
     while let [first, following @ ..] = rest {
-        let taken =
-            if may_hold_password(&text[first.clone()]) { taken_in(text, first, following) } else { 0 };
-        let end = following[..taken].last().map_or(first.end, |last| last.end);
-        items.push(&text[first.start..end]);
+        let taken = if first.may_hold_password { taken_in(text, first, following) } else { 0 };
+        let end = following[..taken].last().map_or(first.range.end, |last| last.range.end);
+        items.push(&text[first.range.start..end]);
         rest = &following[taken..];
     }
     items
+}
+
+/// A text between two commas.
+struct Piece {
+    range: Range<usize>,
+    has_at: bool,
+    has_known_name: bool,
+    may_hold_password: bool,
+}
+
+impl Piece {
+    fn new(text: &str, range: Range<usize>) -> Self {
+        let piece = &text[range.clone()];
+        let has_known_name =
+            bare(piece).split_once('=').is_some_and(|(name, _)| option_names::is_known(name.trim_end()));
+        Self {
+            range,
+            has_at: unescape(piece).contains('@'),
+            has_known_name,
+            may_hold_password: may_hold_password(piece),
+        }
+    }
 }
 
 /// Cuts at every comma that has no backslash before it.
@@ -53,24 +75,20 @@ pub fn may_hold_password(item: &str) -> bool {
 }
 
 /// How many of the following pieces belong to an item that may hold a password.
-fn taken_in(text: &str, first: &Range<usize>, following: &[Range<usize>]) -> usize {
-    let has_at = |piece: &Range<usize>| unescape(&text[piece.clone()]).contains('@');
-    let has_known_name = |piece: &Range<usize>| {
-        let piece = bare(&text[piece.clone()]);
-        piece.split_once('=').is_some_and(|(name, _)| option_names::is_known(name.trim_end()))
-    };
-    let value = unescape(value_of(&text[first.clone()]));
+fn taken_in(text: &str, first: &Piece, following: &[Piece]) -> usize {
+    let value = unescape(value_of(&text[first.range.clone()]));
     // A whole address ends at the next option that s3fs knows; anything else may be the beginning of a password that
     // goes on beyond it.
     let candidates = if value.contains('@') || is_whole_address(&value) {
-        following.iter().take_while(|piece| !has_known_name(piece)).count()
+        following.iter().take_while(|piece| !piece.has_known_name).count()
     } else {
         following.len()
     };
-    let taken = following[..candidates].iter().rposition(has_at).map_or(0, |at| at + 1);
-    let end = following[..taken].last().map_or(first.end, |last| last.end);
+    let Some(last) = following[..candidates].iter().rposition(|piece| piece.has_at) else { return 0 };
+    let taken = last + 1;
+    let end = following[last].range.end;
     // `url=https://host,use_cache=/volume1/@tmp`: no colon before the @, so there is no password to take in.
-    if password_range(&unescape(value_of(&text[first.start..end]))).is_some() { taken } else { 0 }
+    if password_range(&unescape(value_of(&text[first.range.start..end]))).is_some() { taken } else { 0 }
 }
 
 /// Whether this is `[scheme://]host[:port][/path]`, where what follows the colon cannot be but a port.

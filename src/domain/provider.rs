@@ -30,6 +30,9 @@ pub enum Provider {
 /// The region that signs requests where a connector names none.
 pub const DEFAULT_REGION: &str = "us-east-1";
 
+/// The domains of Amazon's partitions.
+const AMAZON_DOMAINS: [&str; 3] = ["amazonaws.com", "amazonaws.com.cn", "amazonaws.eu"];
+
 impl Provider {
     /// Every provider, in the order of the API document.
     pub const ALL: [Provider; 11] = [
@@ -95,10 +98,7 @@ impl Provider {
         }
         let access_key = access_key.filter(|account| is_host_label(account));
         match self {
-            Provider::AmazonAwsS3 if region.starts_with("cn-") => {
-                Some(format!("https://s3.{region}.amazonaws.com.cn"))
-            }
-            Provider::AmazonAwsS3 => Some(format!("https://s3.{region}.amazonaws.com")),
+            Provider::AmazonAwsS3 => Some(format!("https://s3.{region}.{}", amazon_domain(region))),
             Provider::Wasabi => Some(format!("https://s3.{region}.wasabisys.com")),
             Provider::GoogleCloudStorage => Some("https://storage.googleapis.com".to_owned()),
             Provider::Azure => access_key.map(|account| format!("https://{account}.blob.core.windows.net")),
@@ -111,6 +111,20 @@ impl Provider {
             | Provider::DatacoreSwarm => None,
         }
     }
+}
+
+/// Amazon's domain for a region: China and the European Sovereign Cloud are partitions of their own.
+fn amazon_domain(region: &str) -> &'static str {
+    match region.split_once('-').map(|(partition, _)| partition) {
+        Some("cn") => AMAZON_DOMAINS[1],
+        Some("eusc") => AMAZON_DOMAINS[2],
+        Some(_) | None => AMAZON_DOMAINS[0],
+    }
+}
+
+/// Whether a host is one of Amazon's own.
+pub fn is_amazon_host(host: &str) -> bool {
+    AMAZON_DOMAINS.iter().any(|domain| host.strip_suffix(domain).is_some_and(|host| host.ends_with('.')))
 }
 
 /// Whether a text can stand between two dots of a host name (RFC 1123). Anything else could name another host.

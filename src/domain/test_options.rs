@@ -12,7 +12,7 @@ const TIMEOUT_MAX_SECONDS: u64 = 86_400;
 const REGION_MAX_CHARACTERS: usize = 64;
 
 const NO_VALUE: Advice = "write its name alone, without = and a value";
-const SECONDS: Advice = "write a whole number of seconds from 1 to 86400";
+const SECONDS: Advice = "write a whole number of seconds up to 86400; 0 is for no limit of its own";
 const HOST_CHECK: Advice = "write 0, where the certificate may be of another host, or 1";
 const REGION: Advice = "write the name of a region such as us-east-1";
 
@@ -84,7 +84,8 @@ impl MountOptions {
 
     fn seconds(&self, name: &'static str) -> Result<Option<Duration>, Unusable> {
         let check = |value: &str| parse_seconds(value).map(|_| ()).ok_or(SECONDS);
-        Ok(self.checked(&[name], check)?.and_then(parse_seconds))
+        // To curl, which s3fs gives it to, 0 is its own default.
+        Ok(self.checked(&[name], check)?.and_then(parse_seconds).filter(|time| !time.is_zero()))
     }
 }
 
@@ -110,8 +111,7 @@ fn check_host_check(value: &str) -> Result<(), Advice> {
 
 fn parse_seconds(value: &str) -> Option<Duration> {
     let is_number = value.bytes().all(|byte| byte.is_ascii_digit());
-    let seconds =
-        value.parse().ok().filter(|seconds| is_number && (1..=TIMEOUT_MAX_SECONDS).contains(seconds));
+    let seconds = value.parse().ok().filter(|seconds| is_number && *seconds <= TIMEOUT_MAX_SECONDS);
     seconds.map(Duration::from_secs)
 }
 
@@ -175,11 +175,8 @@ mod tests {
             ("use_path_request_style", &["=", "=0", "=1", "=no"]),
             ("no_check_certificate", &["=", "=0", "=1", "=false"]),
             ("ssl_verify_hostname", &["", "=", "=3", "=no", "=-1", "=00"]),
-            (
-                "connect_timeout",
-                &["", "=", "=0", "=x", "=-1", "=+5", "=1.5", "=86401", "=99999999999999999999"],
-            ),
-            ("readwrite_timeout", &["", "=0", "=5s"]),
+            ("connect_timeout", &["", "=", "=x", "=-1", "=+5", "=1.5", "=86401", "=99999999999999999999"]),
+            ("readwrite_timeout", &["", "=5s"]),
         ];
         for (name, values) in cases {
             for value in values {

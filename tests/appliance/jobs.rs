@@ -1,11 +1,10 @@
-//! Test jobs against a real S3 server in the test's process, and against OpenStack Swift where it runs.
+//! Test jobs against a real S3 server in the test's process; real_servers.rs has the other servers.
 
 use serde_json::{Value, json};
 
 use crate::harness::http::Client;
 use crate::harness::s3_server::{self, ACCESS_KEY, SECRET_KEY};
 use crate::harness::service::{Service, TestDirectory, wait_until};
-use crate::harness::skip;
 
 const CONNECTORS: &str = "/api/v2/cloud_connectors";
 const TEST: &str = "/api/v2/cloud_connectors/-/test";
@@ -259,35 +258,4 @@ fn interrupt_when_working(service: Service, directory: &TestDirectory, job_ids: 
     });
     service.kill();
     Service::start(directory.path())
-}
-
-/// Runs where `CONNECTORD_TEST_SWIFT` names the host and port of a Swift with s3api, as `tests/run` sets it.
-#[test]
-fn openstack_swift() {
-    let Ok(swift) = std::env::var("CONNECTORD_TEST_SWIFT") else {
-        skip("OpenStack Swift does not run here; tests/run starts it");
-        return;
-    };
-    let directory = TestDirectory::new();
-    let service = Service::start(directory.path());
-    let admin = service.admin();
-    let body = |access_key: &str, secret_key: &str| {
-        json!({ "provider": "openstack_swift", "url": format!("http://{swift}"), "region": "us-east-1",
-            "access_key": access_key, "secret_key": secret_key })
-    };
-    let before = outcome(&admin, &body("test:tester", "testing")).expect("listed");
-    assert!(before.is_sorted());
-    assert_eq!(outcome(&admin, &body("test:tester", "wrong")), Err("secret_key_wrong".into()));
-    // Swift says SignatureDoesNotMatch of an unknown access key too, so the verdict cannot tell.
-    assert_eq!(outcome(&admin, &body("nobody:here", "testing")), Err("secret_key_wrong".into()));
-    assert_eq!(
-        outcome(
-            &admin,
-            &json!({ "provider": "openstack_swift", "url": format!("http://{swift}"), "region": "eu-west-9",
-            "access_key": "test:tester", "secret_key": "testing" })
-        ),
-        Err("region_wrong".into())
-    );
-    assert!(!service.log().contains("testing"));
-    service.stop();
 }

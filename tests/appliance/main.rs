@@ -22,6 +22,7 @@ mod jobs;
 mod layering;
 mod load;
 mod openapi;
+mod real_servers;
 mod rescue;
 mod restarts;
 mod revocation;

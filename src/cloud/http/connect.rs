@@ -15,10 +15,10 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::ServerName;
 use url::Url;
 
-use crate::cloud::errand::Place;
 use crate::cloud::http::first_bytes::FirstBytes;
 use crate::cloud::http::proxy::{self, Proxy};
 use crate::cloud::http::{CertificateChecks, Client};
+use crate::cloud::place::Place;
 use crate::cloud::verdict;
 use crate::domain::address;
 use crate::domain::verdict::Verdict;
@@ -105,8 +105,8 @@ impl Client<'_> {
     ///
     /// # Errors
     /// A verdict on the step that failed.
-    pub(super) async fn connect(&self, url: &Url) -> Result<Connection, Verdict> {
-        let peer = self.peer(url);
+    pub(super) async fn connect(&self, url: &Url, place: Place) -> Result<Connection, Verdict> {
+        let peer = self.peer(url, place);
         if self.outside.forbids_host(url, peer.port) {
             return Err(verdict::address_forbidden(&peer));
         }
@@ -157,10 +157,10 @@ impl Client<'_> {
             } else if proxy.forwards(url) {
                 Ok(stream)
             } else {
-                proxy::open_tunnel(proxy, stream, url, peer).await
+                proxy::open_tunnel(proxy, stream, peer).await
             }
         };
-        let timed_out = |_| verdict::connect_timed_out(&proxy_peer, self.way.connect_timeout);
+        let timed_out = |_| verdict::proxy_timed_out(proxy, peer, self.way.connect_timeout);
         timeout_at(until, opened).await.map_err(timed_out)?
     }
 

@@ -8,14 +8,15 @@ use hyper_util::client::proxy::matcher::Matcher;
 use tokio::sync::Semaphore;
 use url::{Host, Url};
 
-use crate::cloud::errand::Place;
 use crate::cloud::http::proxy::Proxy;
 use crate::cloud::http::tls::Trust;
+use crate::cloud::place::Place;
 use crate::config::CloudConfig;
 use crate::domain::address;
 
-/// Name look-ups at once. One that nobody waits for any more goes on until the system gives up.
-const LOOKUPS_AT_ONCE: usize = 64;
+/// Name look-ups at once. One that nobody waits for any more goes on until the system gives up, which takes up to half a
+/// minute: eight tests at once, each waiting a second, fill no more than these.
+const LOOKUPS_AT_ONCE: usize = 256;
 
 /// What all tests share on their way out.
 pub struct Outside {
@@ -39,11 +40,12 @@ impl Outside {
         })
     }
 
-    /// The proxy that the environment names for this address, where the configuration says that it counts.
-    pub fn environment_proxy(&self, url: &Url, place: Place) -> Option<Proxy> {
+    /// The proxy that the environment names for this address, where the configuration says that it counts; `Some(None)`
+    /// where it names one that cannot be used.
+    pub fn environment_proxy(&self, url: &Url, place: Place) -> Option<Option<Proxy>> {
         let target = url.as_str().parse().ok()?;
         let intercepted = self.environment_proxy.as_ref()?.intercept(&target)?;
-        Proxy::from_environment(&intercepted, place)
+        Some(Proxy::from_environment(&intercepted, place))
     }
 
     /// Whether a test must not go there: an address that none may reach, or the service itself.

@@ -16,8 +16,8 @@ use tokio_socks::tcp::Socks5Stream;
 use url::Url;
 use zeroize::Zeroizing;
 
-use crate::cloud::errand::Place;
 use crate::cloud::http::connect::{Peer, Stream};
+use crate::cloud::place::Place;
 use crate::cloud::verdict;
 use crate::domain::endpoint;
 use crate::domain::secret::Secret;
@@ -90,6 +90,13 @@ impl Proxy {
         url.scheme() == "http" && self.url.scheme() != "socks5"
     }
 
+    /// Whether user and password, where there are any, can be sent: SOCKS takes 1 to 255 bytes of each (RFC 1929).
+    pub fn has_usable_credentials(&self) -> bool {
+        let is_usable = |text: &Secret| (1..=255).contains(&text.expose().len());
+        let are_usable = |(user, password): &(Secret, Secret)| is_usable(user) && is_usable(password);
+        self.url.scheme() != "socks5" || self.credentials.as_ref().is_none_or(are_usable)
+    }
+
     pub fn has_credentials(&self) -> bool {
         self.credentials.is_some()
     }
@@ -120,7 +127,6 @@ impl Proxy {
 pub async fn open_tunnel(
     proxy: &Proxy,
     stream: Box<dyn Stream>,
-    url: &Url,
     peer: &Peer<'_>,
 ) -> Result<Box<dyn Stream>, Verdict> {
     let not_a_proxy = || verdict::not_a_proxy(&proxy.peer());
@@ -141,7 +147,6 @@ pub async fn open_tunnel(
     if !response.status().is_success() {
         return Err(verdict::tunnel_refused(response.status().as_u16(), proxy, peer));
     }
-    debug_assert_eq!(url.scheme(), "https", "plain requests are forwarded");
     let upgraded = hyper::upgrade::on(response).await.map_err(|_| not_a_proxy())?;
     drop(abort);
     Ok(Box::new(TokioIo::new(upgraded)))

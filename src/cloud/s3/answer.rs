@@ -8,7 +8,9 @@ use crate::cloud::errand::Errand;
 use crate::cloud::http::Answer;
 use crate::cloud::paging::{Next, Page};
 use crate::cloud::verdict::{self, Service};
-use crate::domain::bucket::{Bucket, NAME_MAX_BYTES};
+use crate::cloud::xml::{deserialize_bounded, root_element};
+use crate::domain::bucket::Bucket;
+use crate::domain::provider::{DEFAULT_REGION, is_amazon_host};
 use crate::domain::timestamp::Timestamp;
 use crate::domain::verdict::Verdict;
 
@@ -39,7 +41,7 @@ struct ListAllMyBucketsResult {
 
 #[derive(Deserialize, Default)]
 struct BucketList {
-    #[serde(default, rename = "Bucket")]
+    #[serde(default, rename = "Bucket", deserialize_with = "deserialize_bounded")]
     buckets: Vec<BucketElement>,
 }
 
@@ -76,16 +78,13 @@ pub fn read_page(errand: &Errand<'_>, answer: &Answer) -> Result<Page<Mark>, Ver
     let root = root_element(text);
     match (answer.status, root.as_deref()) {
         (200, Some("ListAllMyBucketsResult")) => {}
-        (200, Some("ListBucketResult")) => return Err(verdict::url_names_bucket()),
+        (200, Some("ListBucketResult")) => return Err(verdict::url_names_bucket(errand)),
         (200..=299, _) => return Err(verdict::not_the_service(errand, answer, Service::S3)),
         _ => return Err(read_error(errand, answer, root.as_deref())),
     }
     let result: ListAllMyBucketsResult =
         quick_xml::de::from_str(text).map_err(|_| verdict::answer_malformed())?;
     let elements = result.buckets.buckets;
-    if elements.iter().any(|bucket| bucket.name.len() > NAME_MAX_BYTES) {
-        return Err(verdict::answer_malformed());
-    }
     let is_truncated = result.is_truncated.is_some_and(|text| text.trim() == "true");
     let mark = |text: Option<String>| text.filter(|text| (1..=NEXT_MAX_BYTES).contains(&text.len()));
     let token = mark(result.continuation_token).map(Mark::Token);
@@ -102,7 +101,7 @@ pub fn read_page(errand: &Errand<'_>, answer: &Answer) -> Result<Page<Mark>, Ver
     Ok(Page { buckets: buckets.collect(), next })
 }
 
-/// The region in the answer to GetBucketLocation; an empty one is Amazon's first.
+/// The region in the answer to GetBucketLocation. An empty one is Amazon's first, where nothing says otherwise.
 pub fn read_location(errand: &Errand<'_>, answer: &Answer) -> Option<String> {
     let text = answer.text();
     if answer.status != 200 || root_element(text).as_deref() != Some("LocationConstraint") {
@@ -110,11 +109,16 @@ pub fn read_location(errand: &Errand<'_>, answer: &Answer) -> Option<String> {
     }
     let region: Option<String> = quick_xml::de::from_str(text).ok();
     match region.as_deref().map(str::trim).unwrap_or_default() {
-        "" => Some("us-east-1".to_owned()),
+        "" => (is_amazon(errand) || errand.signing_region() == DEFAULT_REGION)
+            .then(|| DEFAULT_REGION.to_owned()),
         // What Amazon called it before it had several in Europe.
-        "EU" => Some("eu-west-1".to_owned()),
+        "EU" if is_amazon(errand) => Some("eu-west-1".to_owned()),
         region => errand.shown(region).map(str::to_owned),
     }
+}
+
+fn is_amazon(errand: &Errand<'_>) -> bool {
+    errand.url.host_str().is_some_and(is_amazon_host)
 }
 
 /// A verdict from an error answer: by its code where there is one, else by its status.
@@ -125,20 +129,25 @@ fn read_error(errand: &Errand<'_>, answer: &Answer, root: Option<&str>) -> Verdi
     };
     let region = error.region.as_deref().or_else(|| answer.header("x-amz-bucket-region"));
     let region = region.and_then(|region| errand.shown(region));
+    if answer.headers.contains_key("x-ms-error-code") {
+        return verdict::not_the_service(errand, answer, Service::S3);
+    }
     match (error.code.as_deref().unwrap_or_default(), answer.status) {
         ("SignatureDoesNotMatch", _) => verdict::secret_key_wrong(),
         ("InvalidAccessKeyId", _) => verdict::access_key_unknown(),
         ("ExpiredToken" | "InvalidToken" | "TokenRefreshRequired", _) => verdict::credentials_expired(),
         ("RequestTimeTooSkewed" | "RequestExpired", _) => {
-            verdict::clock_skew(server_time(&error).or_else(|| date_header(answer)))
+            verdict::clock_skew(server_time(&error).or_else(|| answer.date()))
         }
         (
             "AuthorizationHeaderMalformed"
             | "IllegalLocationConstraintException"
             | "AuthorizationQueryParametersError",
             _,
-        ) => verdict::region_wrong(region),
-        ("PermanentRedirect" | "TemporaryRedirect", _) if region.is_some() => verdict::region_wrong(region),
+        ) => verdict::region_wrong(errand, region),
+        ("PermanentRedirect" | "TemporaryRedirect", _) if region.is_some() => {
+            verdict::region_wrong(errand, region)
+        }
         ("PermanentRedirect" | "TemporaryRedirect", _) => {
             verdict::redirected(errand, answer, error.endpoint.as_deref())
         }
@@ -146,13 +155,16 @@ fn read_error(errand: &Errand<'_>, answer: &Answer, root: Option<&str>) -> Verdi
             verdict::request_style(errand.uses_path_style)
         }
         ("SlowDown" | "TooManyRequests" | "ServiceUnavailable.SlowDown", _) => verdict::too_many_requests(),
-        ("NoSuchBucket" | "InvalidBucketName", _) => verdict::url_names_bucket(),
+        ("NoSuchBucket" | "InvalidBucketName", _) => verdict::url_names_bucket(errand),
         ("NotSignedUp", _) => verdict::account_not_signed_up(),
         ("AccountProblem" | "AllAccessDisabled" | "AccountDisabled" | "UserSuspended", _) => {
             verdict::account_disabled()
         }
         ("AccessDenied", _) if proves_key(errand, &error) => verdict::list_not_allowed(),
-        ("AccessDenied" | "AllAccessDenied" | "", 401 | 403) => verdict::access_denied(),
+        ("", 401 | 403) if verdict::is_web_page(answer) => {
+            verdict::not_the_service(errand, answer, Service::S3)
+        }
+        ("AccessDenied" | "AllAccessDenied" | "", 401 | 403) => verdict::access_denied(errand),
         ("", _) => verdict::from_status(errand, answer, Service::S3, None),
         (code, _) => verdict::from_status(errand, answer, Service::S3, Some(code)),
     }
@@ -161,34 +173,12 @@ fn read_error(errand: &Errand<'_>, answer: &Answer, root: Option<&str>) -> Verdi
 /// Whether a denial proves that the key is valid: Amazon looks at key and signature first, and names the permission that
 /// is missing, as some others do. Garage, for example, says the same of a wrong secret.
 fn proves_key(errand: &Errand<'_>, error: &ErrorElement) -> bool {
-    let host = errand.url.host_str().unwrap_or_default();
-    let is_amazon = host.ends_with(".amazonaws.com") || host.ends_with(".amazonaws.com.cn");
     let names_permission =
         error.message.as_deref().is_some_and(|text| text.contains("not authorized to perform"));
-    is_amazon || names_permission
+    is_amazon(errand) || names_permission
 }
 
 fn server_time(error: &ErrorElement) -> Option<SystemTime> {
     let moment = Timestamp::parse_rfc3339(error.server_time.as_deref()?.trim())?;
     SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(u64::try_from(moment.unix_ms()).ok()?))
-}
-
-/// What the server's clock said when it answered (RFC 9110, section 6.6.1).
-pub fn date_header(answer: &Answer) -> Option<SystemTime> {
-    httpdate::parse_http_date(answer.header("date")?).ok()
-}
-
-/// The name of the first element, without its namespace.
-pub fn root_element(text: &str) -> Option<String> {
-    use quick_xml::events::Event;
-    let mut reader = quick_xml::Reader::from_str(text);
-    loop {
-        match reader.read_event() {
-            Ok(Event::Start(element) | Event::Empty(element)) => {
-                return String::from_utf8(element.local_name().as_ref().to_vec()).ok();
-            }
-            Ok(Event::Eof) | Err(_) => return None,
-            Ok(_) => {}
-        }
-    }
 }

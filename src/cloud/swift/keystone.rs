@@ -119,11 +119,11 @@ pub async fn sign_in(errand: &Errand<'_>) -> Result<(String, Secret), Verdict> {
     // Zeroed when the last who needs it is done.
     let body = Bytes::from_owner(body);
     let headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("application/json"))]);
-    let answer = errand.client.send(Request { method: Method::POST, url, headers, body }).await?;
+    let request = Request { body, ..Request::new(Method::POST, url, headers, errand.url_place) }.for_list();
+    let answer = errand.client.send(request).await?;
     match answer.status {
         200 | 201 => read(errand, &answer),
         401 => Err(verdict::credentials_wrong()),
-        403 => Err(verdict::access_denied()),
         _ => Err(verdict::from_status(errand, &answer, Service::Swift, None)),
     }
 }
@@ -179,7 +179,7 @@ fn read(errand: &Errand<'_>, answer: &Answer) -> Result<(String, Secret), Verdic
     let named = endpoints.first().and_then(|endpoint| endpoint.region().map(str::to_owned));
     match endpoints.into_iter().find(fits) {
         Some(endpoint) => Ok((endpoint.url, token)),
-        None => Err(verdict::region_wrong(named.as_deref().and_then(|region| errand.shown(region)))),
+        None => Err(verdict::region_wrong(errand, named.as_deref().and_then(|region| errand.shown(region)))),
     }
 }
 

@@ -2,28 +2,11 @@
 
 use std::time::{Duration, SystemTime};
 
-use url::Url;
-
 use crate::cloud::errand::{Errand, SwiftAuth};
-use crate::cloud::http::Answer;
-use crate::domain::provider::Provider;
 use crate::domain::verdict::{Stage, Verdict};
 
-/// Longest host name (RFC 1035); a server may send longer ones.
-const HOST_MAX_BYTES: usize = 253;
 /// Azure and Amazon refuse requests whose time differs by more.
 pub const CLOCK_SKEW_MAX: Duration = Duration::from_secs(15 * 60);
-
-/// What answered, where it is not the service that was asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Service {
-    /// Amazon S3, or one that speaks its protocol.
-    S3,
-    /// Azure's Blob service.
-    Azure,
-    /// OpenStack Swift or Keystone.
-    Swift,
-}
 
 /// The server wants the secret that fits the access key.
 pub fn secret_key_wrong() -> Verdict {
@@ -63,7 +46,7 @@ pub fn credentials_expired() -> Verdict {
     Verdict::new(
         Stage::Authentication,
         "credentials_expired",
-        "The access key was a temporary one, and has expired.",
+        "The access key was a temporary one: it has expired, or is not whole.",
         "Use a permanent access key and its secret.",
     )
     .about("access_key")
@@ -101,13 +84,14 @@ fn rough_time(duration: Duration) -> String {
 }
 
 /// The server wants another region, maybe one that it names.
-pub fn region_wrong(region: Option<&str>) -> Verdict {
+pub fn region_wrong(errand: &Errand<'_>, region: Option<&str>) -> Verdict {
+    let words = errand.region_place.words;
     let hint = match region {
-        Some(region) => format!("Set region to {region}."),
-        None => "Set region to the one that the account or endpoint belongs to.".to_owned(),
+        Some(region) => format!("Set {words} to {region}."),
+        None => format!("Set {words} to the one that the account or endpoint belongs to."),
     };
     Verdict::new(Stage::Authentication, "region_wrong", "The server wants another region.", hint)
-        .about("region")
+        .at(errand.region_place)
 }
 
 /// Listing is denied, to a key that the server has accepted.
@@ -122,11 +106,15 @@ pub fn list_not_allowed() -> Verdict {
 }
 
 /// Listing is denied; the answer does not tell why.
-pub fn access_denied() -> Verdict {
+pub fn access_denied(errand: &Errand<'_>) -> Verdict {
+    let message = format!(
+        "{} denies listing the buckets, and does not say whether the credentials are wrong or the key may not list.",
+        errand.answerer()
+    );
     Verdict::new(
         Stage::Authorization,
         "access_denied",
-        "The server denies listing the buckets; it does not say whether the credentials are wrong or the key may not list.",
+        message,
         "Check access_key and secret_key. If the key is meant for some buckets only, name these in the test (probe_buckets).",
     )
     .about("access_key")
@@ -154,6 +142,38 @@ pub fn account_disabled() -> Verdict {
     .about("access_key")
 }
 
+/// The account's own rules forbid its keys (Azure, "Prevent Shared Key authorization").
+pub fn account_forbids_keys() -> Verdict {
+    Verdict::new(
+        Stage::Authorization,
+        "account_forbids_keys",
+        "The storage account does not allow access by its keys.",
+        "Allow storage account key access in the account's configuration.",
+    )
+    .about("secret_key")
+}
+
+/// The account's own rules forbid where the request comes from, or how (Azure, "Configure firewalls").
+pub fn account_forbids_network() -> Verdict {
+    Verdict::new(
+        Stage::Authorization,
+        "account_forbids_network",
+        "The storage account's rules do not allow this request, most likely because of the network that it comes from.",
+        "Allow this machine's public address in the account's network rules; if it wants https, write https in url.",
+    )
+}
+
+/// The storage does not take the token that the sign-in gave.
+pub fn token_refused() -> Verdict {
+    Verdict::new(
+        Stage::Authentication,
+        "token_refused",
+        "The sign-in worked, but the storage does not accept its token.",
+        "Check that url names the sign-in that belongs to this storage; its own configuration may be wrong.",
+    )
+    .about("url")
+}
+
 /// The server wants fewer requests.
 pub fn too_many_requests() -> Verdict {
     Verdict::new(
@@ -167,10 +187,10 @@ pub fn too_many_requests() -> Verdict {
 /// Buckets are to be named in the host, or in the path: the other way than they were.
 pub fn request_style(uses_path_style: bool) -> Verdict {
     let hint = match uses_path_style {
-        true => "Take use_path_request_style out of options.",
-        false => {
-            "Use the address of the service as a whole in url; for a service that wants paths, add use_path_request_style to options."
+        true => {
+            "Take use_path_request_style out of options, and use the address of the service as a whole in url."
         }
+        false => "Use the address of the service as a whole in url.",
     };
     Verdict::new(
         Stage::Http,
@@ -179,87 +199,6 @@ pub fn request_style(uses_path_style: bool) -> Verdict {
         hint,
     )
     .about("options")
-}
-
-/// From the status alone, and a word of the service where there is one that is not known.
-pub fn from_status(errand: &Errand<'_>, answer: &Answer, service: Service, word: Option<&str>) -> Verdict {
-    let word = word.and_then(|word| errand.shown(word));
-    let status = answer.status;
-    match (word, status) {
-        (_, 300..=399) => redirected(errand, answer, None),
-        (_, 429) => too_many_requests(),
-        (_, 500..=599) => {
-            let word = word.map(|word| format!(", {word}")).unwrap_or_default();
-            let message = format!("The server failed (HTTP status {status}{word}).");
-            let hint = "Test again later, and look into the server's own log.";
-            Verdict::new(Stage::Http, "server_error", message, hint)
-        }
-        (Some(word), 400..) => {
-            let message = format!("The server refused the request with {word} (HTTP status {status}).");
-            Verdict::new(Stage::Http, "server_refused", message, "Check url, region and provider.")
-                .about("url")
-        }
-        _ => not_the_service(errand, answer, service),
-    }
-}
-
-/// The server sends elsewhere; credentials are not carried there. Of the target the host is shown, no more: the rest
-/// could be what was sent to the server.
-pub fn redirected(errand: &Errand<'_>, answer: &Answer, endpoint: Option<&str>) -> Verdict {
-    let target = match (answer.location(), endpoint) {
-        (Some(location), _) => errand.url.join(location).ok(),
-        (None, Some(endpoint)) => Url::parse(&format!("{}://{endpoint}", errand.url.scheme())).ok(),
-        (None, None) => None,
-    };
-    let shown = target.as_ref().and_then(|target| {
-        let host = target.host_str().filter(|host| host.len() <= HOST_MAX_BYTES)?;
-        let port = target.port().map(|port| format!(":{port}")).unwrap_or_default();
-        let can_be_shown = matches!(target.scheme(), "http" | "https") && !errand.client.has_sent_host(host);
-        can_be_shown.then(|| format!("{}://{host}{port}", target.scheme()))
-    });
-    let place = shown.map_or_else(|| "elsewhere".to_owned(), |target| format!("to {target}"));
-    let message = format!(
-        "The server redirects {place}; a test does not follow, it would carry the credentials along."
-    );
-    let hint = "Write the address that serves the storage itself into url, and check the region.";
-    Verdict::new(Stage::Http, "redirected", message, hint).about("url")
-}
-
-/// Something answered by HTTP, but not the service.
-pub fn not_the_service(errand: &Errand<'_>, answer: &Answer, service: Service) -> Verdict {
-    let start: String = answer.text().trim_start().chars().take(64).collect::<String>().to_ascii_lowercase();
-    let is_page = start.starts_with("<!doctype html")
-        || start.starts_with("<html")
-        || answer.header("content-type").is_some_and(|kind| kind.starts_with("text/html"));
-    let (code, name) = match service {
-        Service::S3 => ("not_s3", "an S3 service"),
-        Service::Azure => ("not_azure", "Azure's Blob service"),
-        Service::Swift => ("not_swift", "Swift or Keystone"),
-    };
-    let kind = if is_page { "a web page" } else { "something else" };
-    let message =
-        format!("The server answered with {kind} (HTTP status {}), not as {name} does.", answer.status);
-    let is_azure = answer.headers.contains_key("x-ms-error-code")
-        || answer.header("server").is_some_and(|name| name.contains("Azur"));
-    let hint = if is_azure && service != Service::Azure {
-        "This looks like Azure's Blob service: set provider to azure."
-    } else if errand.provider == Provider::OpenstackSwift && service == Service::S3 {
-        "Check url. If this Swift has no S3 API, write its sign-in address into url: it ends in /auth/v1.0 (Swift) or /v3 (Keystone)."
-    } else {
-        "Check url: it may need another port, the address of the storage service instead of its web console, or no bucket name at its end."
-    };
-    Verdict::new(Stage::Answer, code, message, hint).about("url")
-}
-
-/// The answer is the content of a bucket: the url names one.
-pub fn url_names_bucket() -> Verdict {
-    Verdict::new(
-        Stage::Answer,
-        "url_names_bucket",
-        "The server takes the path in url for the name of a bucket.",
-        "Take the path out of url, so that it names the service alone.",
-    )
-    .about("url")
 }
 
 /// The answer begins as it should but cannot be read.

@@ -1,7 +1,7 @@
 //! Verdicts on connectors that cannot be used as they are: nothing was sent.
 
-use crate::cloud::errand::Place;
 use crate::cloud::http::Peer;
+use crate::cloud::place::Place;
 use crate::domain::verdict::{Stage, Verdict};
 
 fn verdict(code: &str, message: impl Into<String>, hint: impl Into<String>) -> Verdict {
@@ -93,13 +93,13 @@ pub fn secret_key_not_base64() -> Verdict {
 }
 
 /// Identity API 2 has been gone for years.
-pub fn keystone_version_2() -> Verdict {
+pub fn keystone_version_2(place: Place) -> Verdict {
     verdict(
         "auth_version_not_supported",
         "The url names version 2 of OpenStack's Identity API, which no longer exists.",
         "Write the url with /v3 at its end, or that of Swift's own sign-in with /auth/v1.0.",
     )
-    .about("url")
+    .at(place)
 }
 
 /// A test must not go there.
@@ -113,23 +113,23 @@ pub fn address_forbidden(peer: &Peer<'_>) -> Verdict {
 }
 
 /// The storage address that Swift or Keystone named is one that a test must not reach.
-pub fn storage_url_forbidden() -> Verdict {
+pub fn storage_url_forbidden(place: Place) -> Verdict {
     verdict(
         "address_forbidden",
         "The server names a storage address that tests never reach: link-local, cloud metadata, reserved, or this service.",
         "Correct the storage address in the server's own configuration or catalogue.",
     )
-    .about("url")
+    .at(place)
 }
 
 /// The storage address would carry the token in clear although the sign-in was encrypted.
-pub fn storage_url_in_clear() -> Verdict {
+pub fn storage_url_in_clear(place: Place) -> Verdict {
     verdict(
         "storage_url_in_clear",
         "The server was asked by https, but names a storage address without encryption; the token is not sent there.",
         "Correct the storage address on the server (in Swift's tempauth: storage_url_scheme = https).",
     )
-    .about("url")
+    .at(place)
 }
 
 fn kind_of(peer: &Peer<'_>) -> &'static str {

@@ -7,9 +7,15 @@ use crate::domain::verdict::{Stage, Verdict};
 const NAMES_MAX: usize = 10;
 
 /// Note: the list is as long as a list may be.
-pub fn list_cut_at_bound(bound: usize) -> Verdict {
-    let message = format!("The list goes on; the first {bound} buckets are shown.");
-    list_cut_short(message)
+pub fn list_cut_at_bound() -> Verdict {
+    list_cut_short("The list is longer than what can be shown.".to_owned())
+}
+
+/// Note: names that are empty, too long, or have control characters.
+pub fn names_left_out(count: usize) -> Verdict {
+    let message = format!("{count} buckets are left out: their names cannot be shown.");
+    let hint = "Names without control characters, of at most 1,024 bytes, are shown.";
+    Verdict::new(Stage::Answer, "names_left_out", message, hint)
 }
 
 /// Note: the server says that the list goes on, but not how to get the rest.
@@ -63,8 +69,8 @@ fn enumerate(names: &[(&str, Unreachable)]) -> String {
         .map(|(name, reason)| match reason {
             Unreachable::NotFound => format!("{name} (there is none of this name)"),
             Unreachable::Denied => format!("{name} (denied)"),
-            Unreachable::Elsewhere => format!("{name} (kept in another region)"),
-            Unreachable::Failed => format!("{name} (the server did not say)"),
+            Unreachable::Elsewhere => format!("{name} (kept elsewhere)"),
+            Unreachable::Failed => format!("{name} (no answer that says so)"),
         })
         .collect();
     if names.len() > NAMES_MAX {

@@ -73,7 +73,9 @@ fn certificate(problem: &CertificateError, peer: &Peer<'_>) -> (&'static str, St
         ),
         CertificateError::UnknownIssuer => (
             "certificate_unknown_issuer",
-            format!("The certificate of {of} is not signed by an authority that connectord knows."),
+            format!(
+                "The certificate of {of} is not signed by an authority that connectord knows, or the server leaves out a certificate in between."
+            ),
             TRUST_IT.replace("it is your own, put it", "the authority is your own, put its certificate"),
         ),
         _ => (

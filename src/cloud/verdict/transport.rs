@@ -6,8 +6,8 @@ use std::time::Duration;
 use tokio_socks::Error as SocksError;
 use url::Url;
 
-use crate::cloud::errand::Place;
 use crate::cloud::http::{Answer, FirstBytes, Peer, Proxy};
+use crate::cloud::place::Place;
 use crate::cloud::verdict::{seconds, sentence};
 use crate::domain::verdict::{Stage, Verdict};
 
@@ -25,9 +25,10 @@ pub fn name_not_found(peer: &Peer<'_>) -> Verdict {
 /// No name server answered.
 pub fn name_lookup_timed_out(peer: &Peer<'_>, waited: Duration) -> Verdict {
     let stage = if peer.is_proxy { Stage::Proxy } else { Stage::Resolve };
-    let message = format!("The name {} was not found within {}.", peer.host, seconds(waited));
-    let hint = "Check this machine's name server and its network.";
-    Verdict::new(stage, "name_lookup_timeout", message, hint)
+    let message = format!("The name {} could not be looked up within {}.", peer.host, seconds(waited));
+    let hint =
+        format!("Check this machine's name server and its network, and the host in {}.", peer.place.words);
+    Verdict::new(stage, "name_lookup_timeout", message, hint).at(peer.place)
 }
 
 /// No connection in time.
@@ -56,6 +57,22 @@ pub fn connect_failed(peer: &Peer<'_>, error: &io::Error) -> Verdict {
         true => Verdict::new(Stage::Proxy, "proxy_unreachable", message, hint).at(peer.place),
         false => Verdict::new(Stage::Connect, "unreachable", message, hint).at(peer.place),
     }
+}
+
+/// The proxy took the connection, and did nothing with it in time; many wait like this for a server that does not answer.
+pub fn proxy_timed_out(proxy: &Proxy, server: &Peer<'_>, waited: Duration) -> Verdict {
+    let proxy = proxy.peer();
+    let message = format!(
+        "The proxy {} did not open a way to {} within {}.",
+        proxy.host,
+        place_of(server),
+        seconds(waited)
+    );
+    let hint = format!(
+        "Check host and port in {}, and that {} names a proxy that leads there.",
+        server.place.words, proxy.place.words
+    );
+    Verdict::new(Stage::Proxy, "proxy_timeout", message, hint).at(proxy.place)
 }
 
 /// What was taken for a proxy speaks something else.
@@ -183,7 +200,7 @@ pub fn answer_timed_out(peer: &Peer<'_>, waited: Duration) -> Verdict {
 pub fn deadline_passed(deadline: Duration) -> Verdict {
     let message = format!("The server's answers were not complete within {}.", seconds(deadline));
     let hint = "Test again when the server is less busy, or raise jobs.deadline_ms in the configuration.";
-    Verdict::new(Stage::Answer, "answer_timeout", message, hint).about("url")
+    Verdict::new(Stage::Answer, "answer_timeout", message, hint)
 }
 
 /// The connection ended in the middle of the answer.
@@ -195,7 +212,11 @@ pub fn answer_cut_off(peer: &Peer<'_>) -> Verdict {
 
 /// The answer grew over the limit.
 pub fn answer_too_large(peer: &Peer<'_>, limit_bytes: usize) -> Verdict {
-    let message = format!("The answer is larger than {} MiB.", limit_bytes / (1024 * 1024));
+    let limit = match limit_bytes / 1024 {
+        kib if kib < 1024 => format!("{kib} KiB"),
+        kib => format!("{} MiB", kib / 1024),
+    };
+    let message = format!("The answer is larger than {limit}.");
     let hint = format!("Check that {} names a storage service.", peer.place.words);
     Verdict::new(Stage::Answer, "answer_too_large", message, hint).at(peer.place)
 }

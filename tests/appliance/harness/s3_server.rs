@@ -1,7 +1,11 @@
 //! A real S3 server in the test's own process: s3s-fs, which checks signatures and leaves Owner out of its lists.
 
 use std::path::Path;
+use std::time::Duration;
 
+use hyper::Request;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
 use s3s::auth::SimpleAuth;
@@ -13,6 +17,11 @@ pub const SECRET_KEY: &str = "test-secret-key-f00d";
 
 /// Starts a server over a directory, whose folders are its buckets; it ends with the test's process.
 pub fn start(directory: &Path) -> String {
+    start_slow(directory, Duration::ZERO)
+}
+
+/// The same with a pause before each answer, as of a server far away.
+pub fn start_slow(directory: &Path, pause: Duration) -> String {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = listener.local_addr().expect("an address").to_string();
     listener.set_nonblocking(true).expect("set");
@@ -26,6 +35,13 @@ pub fn start(directory: &Path) -> String {
             let listener = tokio::net::TcpListener::from_std(listener).expect("a listener");
             while let Ok((stream, _)) = listener.accept().await {
                 let service = service.clone();
+                let service = service_fn(move |request: Request<Incoming>| {
+                    let service = service.clone();
+                    async move {
+                        tokio::time::sleep(pause).await;
+                        service.call(request.map(s3s::Body::from)).await
+                    }
+                });
                 tokio::spawn(async move {
                     let _ = Builder::new(TokioExecutor::new())
                         .serve_connection(TokioIo::new(stream), service)

@@ -67,7 +67,8 @@ fn a_name_server_that_never_answers() {
             with(s3("http://h.example"), json!({ "url_proxy": "http://proxy.example.com:1" })),
             "name_lookup_timeout",
         )
-        .at_stage("proxy"),
+        .at_stage("proxy")
+        .about(Some("url_proxy")),
     ]);
     // A SOCKS5 proxy can look names up itself: a machine without a name server still gets out.
     let server = bench.http(|request| match request.path() {

@@ -50,9 +50,15 @@ fn codes() {
 #[test]
 fn statuses_without_a_code() {
     let bench = Bench::new();
+    // Without a page, a denial may be a storage service's own.
+    for status in [401, 403] {
+        let denied =
+            s3(&bench.http(move |request: &Request| hostile(Answer::new(status, ""), request)).url());
+        bench.run(vec![case(&format!("{status} alone"), denied, "access_denied")]);
+    }
     let rows = [
-        (401, "access_denied"),
-        (403, "access_denied"),
+        (401, "not_s3"),
+        (403, "not_s3"),
         (429, "too_many_requests"),
         (500, "server_error"),
         (502, "server_error"),

@@ -68,15 +68,7 @@ fn own_authentication() {
         case("denied", answers(|request| hostile(Answer::new(403, sent(request)), request)), "access_denied")
             .or("credentials_wrong")
             .about_any(),
-        case(
-            "the token is refused",
-            at(&v1(&bench, &format!("{}/v1/A", rejecting.url()))),
-            "credentials_expired",
-        )
-        .or("credentials_wrong")
-        .or("access_denied")
-        .or("list_not_allowed")
-        .about_any(),
+        case("the token is refused", at(&v1(&bench, &format!("{}/v1/A", rejecting.url()))), "token_refused"),
         case("storage that is a web page", at(&v1(&bench, &elsewhere.url())), "not_swift"),
         case("a redirect", answers(redirect_with_key), "redirected").says("http://127.0.0.1:9"),
         case("version 2", swift("http://127.0.0.1:9/v2.0"), "auth_version_not_supported").says("v3"),
