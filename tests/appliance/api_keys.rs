@@ -58,6 +58,7 @@ fn a_key_makes_and_changes_only_what_it_covers() {
         "api_keys/*",
         "cloud_connectors/show",
         "cloud_connectors/index",
+        "audit_events/index",
     ]));
     let wide = service.with_key(&service.make_key(&["*/*"]));
     let make = |scope: (&str, &str)| json!({ "api_key_scopes": scopes(&[scope]) });

@@ -8,7 +8,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use super::process;
-use super::workload::{Random, Until, Workload, count, figure, make_key};
+use super::workload::{Random, SHORT_TRAIL, Until, Workload, count, figure, make_key};
 use crate::harness::service::{Service, TestDirectory};
 
 const CHUNK_BYTES: usize = 256 * 1024;
@@ -152,7 +152,7 @@ fn a_slow_live_copy_is_a_backup() {
 fn a_live_copy_over_changes_of_the_generation_is_a_backup() {
     // A new store for every few copies: no more than 64 generations are kept, however young.
     let (stores, copies) = (count(1, 5), count(3, 6));
-    let variables = [("CONNECTORD_STORE_LOG_GROWTH_KIB", "64")];
+    let variables = [("CONNECTORD_STORE_LOG_GROWTH_KIB", "64"), SHORT_TRAIL[0], SHORT_TRAIL[1]];
     let (mut acknowledged, mut generations) = (0, 0);
     for _ in 0..stores {
         let checked = check("changing generations", copy_very_slowly, copies, 15, &variables);

@@ -5,7 +5,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 
 use super::process::{self, Start};
-use super::workload::{Random, Workload, count, figure, make_key};
+use super::workload::{Random, SHORT_TRAIL, Workload, count, figure, make_key};
 use crate::harness::service::{Service, TestDirectory};
 
 const PAGE_BYTES: u64 = 4096;
@@ -41,7 +41,7 @@ fn prepare(random: &mut Random, ending: Ending) -> Prepared {
     let directory = TestDirectory::new();
     Service::start(directory.path()).stop();
     let service = Service::start_command(directory.path(), &[], |command| {
-        command.env("CONNECTORD_STORE_LOG_GROWTH_KIB", "64");
+        command.env("CONNECTORD_STORE_LOG_GROWTH_KIB", "64").envs(SHORT_TRAIL);
     });
     let key = make_key(&service);
     let workload = Workload::new(1, 40, random);

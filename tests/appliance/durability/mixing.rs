@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::process::{self, run, text};
-use super::workload::{Random, Workload, make_key};
+use super::workload::{Random, SHORT_TRAIL, Workload, make_key};
 use crate::harness::service::{Service, TestDirectory};
 
 struct Case {
@@ -40,7 +40,7 @@ const CASES_WITH_NEWER_GENERATIONS: &[Case] = &[
 
 fn start(directory: &Path, case: &Case) -> Service {
     Service::start_command(directory, &[], |command| {
-        command.env("CONNECTORD_STORE_LOG_GROWTH_KIB", case.growth_kib);
+        command.env("CONNECTORD_STORE_LOG_GROWTH_KIB", case.growth_kib).envs(SHORT_TRAIL);
     })
 }
 

@@ -15,6 +15,10 @@ use super::history::{CONNECTORS, Connector, Contents, History, Operation};
 use crate::harness::http::Client;
 use crate::harness::service::{Service, TestDirectory};
 
+/// A short audit trail: with a long one the live state grows, and the commit log is hardly ever rewritten.
+pub const SHORT_TRAIL: [(&str, &str); 2] =
+    [("CONNECTORD_AUDIT_KEEP_COUNT", "20"), ("CONNECTORD_AUDIT_REVEAL_KEEP_COUNT", "20")];
+
 /// The short count, or the long one where `CONNECTORD_TEST_FULL` is set.
 pub fn count(short: usize, full: usize) -> usize {
     if is_full() { full } else { short }
