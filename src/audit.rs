@@ -108,7 +108,7 @@ impl Audit {
         if !connector.settings.holds_secret() {
             return None;
         }
-        let reveal = Reveal::new(who, connector);
+        let reveal = Reveal::new(who.caller, who.client, connector);
         let now = transaction.now();
         // Held until the event has its place: of two requests, one records.
         let mut reveals = lock(&self.reveals);
@@ -149,14 +149,20 @@ impl Audit {
 
     /// Counts the connectors whose secrets this caller has been shown within the hour; the positions of the others are
     /// returned, they have to be recorded first.
-    pub fn unrecorded(&self, who: &Who, connectors: &[Arc<Connector>], now: Timestamp) -> Vec<usize> {
+    pub fn unrecorded(
+        &self,
+        caller: CallerId,
+        client: ClientAddress,
+        connectors: &[Arc<Connector>],
+        now: Timestamp,
+    ) -> Vec<usize> {
         let mut unrecorded = Vec::new();
         // Not for a long list as a whole: others look into it too.
         for (part, connectors) in connectors.chunks(EVENTS_AT_ONCE).enumerate() {
             let mut reveals = lock(&self.reveals);
             for (position, connector) in connectors.iter().enumerate() {
                 let is_secret = connector.settings.holds_secret();
-                if is_secret && !reveals.count_repeat(&Reveal::new(who, connector), now) {
+                if is_secret && !reveals.count_repeat(&Reveal::new(caller, client, connector), now) {
                     unrecorded.push(part * EVENTS_AT_ONCE + position);
                 }
             }

@@ -108,13 +108,18 @@ impl Caller {
         self.expires_at
     }
 
-    /// For the audit trail.
-    pub fn who(&self, source: &Source) -> Who {
-        let caller = match self.credential {
+    /// What the caller signed in with.
+    pub fn id(&self) -> CallerId {
+        match self.credential {
             Credential::Password { .. } => CallerId::User(self.user_id),
             Credential::Key { key_id } => CallerId::Key(key_id),
-        };
-        Who { caller, user_id: self.user_id, client: source.client, request_id: source.request_id.clone() }
+        }
+    }
+
+    /// For the audit trail.
+    pub fn who(&self, source: &Source) -> Who {
+        let (caller, request_id) = (self.id(), source.request_id.clone());
+        Who { caller, user_id: self.user_id, client: source.client, request_id }
     }
 
     /// For the log and the job queue: `user:1` or `key:7`.

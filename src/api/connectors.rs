@@ -146,10 +146,10 @@ pub fn index(caller: Caller, call: Call) -> Answer {
         let query =
             list_query::parse_list::<ConnectorAttribute>(&call.query, call.app.config.limits.list_items)?;
         let snapshot = call.app.store.snapshot();
-        let total = snapshot.connectors().len();
+        let (total, now) = (snapshot.connectors().len(), snapshot.now());
         let select = move || query.select(snapshot.connectors().iter());
         let (count, shown) = list_query::select(&call.app, total, select).await?;
-        record_reveals(&caller, &call, &shown).await?;
+        record_reveals(&caller, &call, &shown, now).await?;
         let cloud_connectors = shown.iter().map(|connector| ConnectorView::new(connector, &caller)).collect();
         Ok(Reply::json(StatusCode::OK, &ConnectorListView { count, cloud_connectors }))
     })
@@ -200,8 +200,9 @@ pub fn create(caller: Caller, call: Call) -> Answer {
 /// Shows a connector.
 pub fn show(caller: Caller, call: Call) -> Answer {
     Box::pin(async move {
-        let connector = find(&call.app.store.snapshot(), &call.path_parameter)?;
-        record_reveals(&caller, &call, std::slice::from_ref(&connector)).await?;
+        let snapshot = call.app.store.snapshot();
+        let connector = find(&snapshot, &call.path_parameter)?;
+        record_reveals(&caller, &call, std::slice::from_ref(&connector), snapshot.now()).await?;
         Ok(Reply::json(StatusCode::OK, &ConnectorView::new(&connector, &caller)))
     })
 }

@@ -9,6 +9,7 @@ use crate::app::App;
 use crate::audit::{Pending, Who, connector_subject};
 use crate::domain::audit_event::AuditKind;
 use crate::domain::connector::Connector;
+use crate::domain::timestamp::Timestamp;
 use crate::store::Transaction;
 
 /// Reveals that are recorded by one change at most: a list of many connectors takes few syncs, and none is long.
@@ -55,17 +56,17 @@ pub async fn record_reveals(
     caller: &Caller,
     call: &Call,
     connectors: &[Arc<Connector>],
+    now: Timestamp,
 ) -> Result<(), ApiError> {
     if !caller.sees_secrets() {
         return Ok(());
     }
-    let (app, who) = (&call.app, caller.who(&call.source));
-    let now = app.store.snapshot().now();
-    let unrecorded = app.audit.unrecorded(&who, connectors, now);
+    let app = &call.app;
+    let unrecorded = app.audit.unrecorded(caller.id(), call.source.client, connectors, now);
     for positions in unrecorded.chunks(REVEALS_AT_ONCE) {
         let shown: Vec<Arc<Connector>> =
             positions.iter().map(|position| Arc::clone(&connectors[*position])).collect();
-        let (recording_app, who) = (Arc::clone(app), who.clone());
+        let (recording_app, who) = (Arc::clone(app), caller.who(&call.source));
         let recorded = caller.commit(app, move |transaction: &mut Transaction<'_>| {
             let reveals =
                 shown.iter().map(|connector| recording_app.audit.record_reveal(transaction, &who, connector));

@@ -2,7 +2,6 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use crate::audit::Who;
 use crate::domain::audit_event::{AuditEvent, CallerId};
 use crate::domain::client_address::ClientAddress;
 use crate::domain::connector::Connector;
@@ -24,13 +23,8 @@ pub(super) struct Reveal {
 }
 
 impl Reveal {
-    pub(super) fn new(who: &Who, connector: &Connector) -> Self {
-        Self {
-            connector_id: connector.id,
-            secret_revision: connector.secret_revision,
-            caller: who.caller,
-            client: who.client,
-        }
+    pub(super) fn new(caller: CallerId, client: ClientAddress, connector: &Connector) -> Self {
+        Self { connector_id: connector.id, secret_revision: connector.secret_revision, caller, client }
     }
 
     /// What a stored event tells of.

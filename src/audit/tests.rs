@@ -96,8 +96,11 @@ fn old_events_go_by_number_and_by_age_a_bounded_number_at_once() {
 fn a_reveal_that_was_not_stored_is_recorded_again() {
     let test = TestStore::new("reveal");
     let audit = Arc::new(Audit::new(config(), &test.store.snapshot()));
-    let unrecorded =
-        |revision: u64| audit.unrecorded(&who(), &[connector(revision)], test.store.snapshot().now()).len();
+    let unrecorded = |revision: u64| {
+        audit
+            .unrecorded(who().caller, who().client, &[connector(revision)], test.store.snapshot().now())
+            .len()
+    };
     let record = |fails: bool| {
         let audit = Arc::clone(&audit);
         test.store.commit_blocking(move |transaction: &mut Transaction<'_>| {
@@ -118,5 +121,7 @@ fn a_reveal_that_was_not_stored_is_recorded_again() {
     assert_eq!(test.kept(), [(AuditKind::SecretRevealed, 2)]);
     // After a start it is known.
     let again = Audit::new(config(), &test.store.snapshot());
-    assert!(again.unrecorded(&who(), &[connector(1)], test.store.snapshot().now()).is_empty());
+    assert!(
+        again.unrecorded(who().caller, who().client, &[connector(1)], test.store.snapshot().now()).is_empty()
+    );
 }

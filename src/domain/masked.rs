@@ -2,10 +2,11 @@
 //!
 //! Such a text is a secret as a whole; whoever may not read secrets sees its masked form.
 
+use zeroize::Zeroizing;
+
 use crate::domain::endpoint::password_range;
 use crate::domain::option_list;
 use crate::domain::secret::Secret;
-use zeroize::Zeroizing;
 
 const MASK: &str = "***";
 
