@@ -1,9 +1,11 @@
 //! Who calls: the one place that makes a [`Caller`], from the `Authorization` header and the right that a route asks for.
 
+use std::time::Duration;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
-use hyper::HeaderMap;
 use hyper::header::AUTHORIZATION;
+use hyper::{HeaderMap, StatusCode};
 use zeroize::Zeroizing;
 
 use crate::api::error::ApiError;
@@ -17,6 +19,10 @@ use crate::domain::scope::{CONNECTORS_GET_SECRET_KEY, Right, RightSet};
 use crate::domain::secret::Secret;
 use crate::domain::timestamp::Timestamp;
 use crate::store::{Index, Transaction};
+
+/// Whoever is limited and asks again at once waits so long for each answer: a refusal costs hardly less than an answer,
+/// and a connection that is kept waiting costs nothing.
+const LIMITED_PAUSE: Duration = Duration::from_millis(500);
 
 /// Somebody who was let in. Only this file makes one.
 #[derive(Debug, Clone)]
@@ -133,6 +139,14 @@ impl Caller {
 /// # Errors
 /// 401 without valid credentials, 429 after too many failures, 503 where they cannot be checked now.
 pub async fn authenticate(app: &App, headers: &HeaderMap, source: &Source) -> Result<Caller, ApiError> {
+    let outcome = look(app, headers, source).await;
+    if outcome.as_ref().is_err_and(|error| error.status == StatusCode::TOO_MANY_REQUESTS) {
+        tokio::time::sleep(LIMITED_PAUSE).await;
+    }
+    outcome
+}
+
+async fn look(app: &App, headers: &HeaderMap, source: &Source) -> Result<Caller, ApiError> {
     let index = app.store.snapshot();
     let refused = |refused: Refused, subject: Option<Subject>| {
         match refused {
