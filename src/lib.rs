@@ -11,7 +11,7 @@
 //! - `audit`: who did or saw what, committed with the change or before the answer.
 //! - `jobs`: tests of connectors in the background. `cloud`: how a bucket list is asked for, and the verdict where it
 //!   fails.
-//! - `credentials`: argon2id, and the memory of verified credentials.
+//! - `credentials`: argon2id in turns, the memory of verified credentials, and the limits of failures.
 //! - `store`: reads are snapshots of `store::index`; changes go through `store::writer`, whose commit point is a sync
 //!   of `store::commit_log`; sled follows; `store::opening` trusts nothing.
 //! - `domain`: types and rules without I/O, which all others use.
