@@ -27,8 +27,8 @@ use hyper::header::{
     ORIGIN, VARY,
 };
 use hyper::http::request::Parts;
-use hyper::{Method, Request};
-use tracing::{error, info};
+use hyper::{Method, Request, StatusCode};
+use tracing::{error, info, warn};
 
 use crate::app::App;
 use crate::domain::client_address::ClientAddress;
@@ -58,16 +58,31 @@ struct Outline {
 /// Answers one request. Whatever happens, there is a response with a request id, and one log line.
 pub async fn handle(app: Arc<App>, peer: ClientAddress, request: Request<Incoming>) -> HttpResponse {
     let request_id = request_id(request.headers());
+    let request_timeout = app.config.limits.request_timeout;
     // A task of its own: hyper drops a handler whose client left, a spawned one finishes what it began. A panic ends
     // the task, not the connection.
     let answering = tokio::spawn({
         let request_id = request_id.clone();
         async move { answer_and_log(app, peer, request, &request_id).await }
     });
-    answering.await.unwrap_or_else(|panic| {
-        error!(request_id, %panic, "a request panicked");
-        finish(Err(ApiError::internal()), None, &request_id)
-    })
+    match tokio::time::timeout(request_timeout, answering).await {
+        Ok(Ok(response)) => response,
+        Ok(Err(panic)) => {
+            error!(request_id, %panic, "a request panicked");
+            finish(Err(ApiError::internal()), None, &request_id)
+        }
+        Err(_) => {
+            warn!(request_id, "a request took longer than limits.request_timeout_secs and was answered 503");
+            finish(Err(ApiError::request_too_slow()), None, &request_id)
+        }
+    }
+}
+
+/// Answers one request that came by http where https is spoken.
+pub fn refuse_plain(request: Request<Incoming>) -> HttpResponse {
+    let (head, incoming) = request.into_parts();
+    linger(&head.headers, incoming);
+    finish(Err(ApiError::needs_https()), None, &request_id(&head.headers))
 }
 
 async fn answer_and_log(
@@ -84,7 +99,9 @@ async fn answer_and_log(
     let client = forwarded::client(peer, &head.headers, &app.config.limits.trusted_proxies);
     let source = Source { client, request_id: request_id.to_owned() };
     let outcome = answer(app, &head, &mut incoming, source, &mut outline).await;
-    if let Some(incoming) = incoming {
+    // A body that was too slow once will not be waited for again.
+    let was_slow = outcome.as_ref().is_err_and(|error| error.status == StatusCode::REQUEST_TIMEOUT);
+    if let Some(incoming) = incoming.filter(|_| !was_slow) {
         linger(&head.headers, incoming);
     }
     let response = finish(outcome, origin, request_id);

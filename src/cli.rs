@@ -5,6 +5,7 @@
 
 mod check_config;
 mod first_start;
+mod https;
 mod rescue;
 mod serve;
 mod users;

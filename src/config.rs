@@ -24,6 +24,10 @@ pub use trusted_proxies::TrustedProxies;
 pub struct Config {
     /// Address to listen on; port 0 picks a free one.
     pub listen: SocketAddr,
+    /// Unix socket to listen on as well.
+    pub listen_unix: Option<PathBuf>,
+    /// Whether the address speaks https, and by which certificate.
+    pub tls: TlsConfig,
     /// Where everything is kept.
     pub data_dir: PathBuf,
     /// First password of the user `admin`.
@@ -48,6 +52,22 @@ pub struct Config {
     pub allowed_hosts: Vec<String>,
 }
 
+/// Whether the address speaks https, and by which certificate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TlsConfig {
+    /// http.
+    Off,
+    /// A certificate that somebody else makes and renews.
+    Files {
+        /// The certificate, and those of its issuers.
+        certificate_file: PathBuf,
+        /// Its private key.
+        key_file: PathBuf,
+    },
+    /// A certificate of the service's own making.
+    SelfSigned,
+}
+
 /// What is logged, and how.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LogConfig {
@@ -60,14 +80,26 @@ pub struct LogConfig {
 /// Limits of the HTTP server and the API.
 #[derive(Debug, Clone)]
 pub struct Limits {
-    /// Connections at once; more wait to be accepted.
+    /// Connections at once.
     pub connections: usize,
+    /// Of these, connections of one address.
+    pub connections_per_address: usize,
+    /// Size of a request's header.
+    pub header_bytes: usize,
+    /// Lines of a request's header.
+    pub header_lines: usize,
     /// Size of a request body.
     pub body_bytes: usize,
     /// Time for the header of a request.
     pub header_timeout: Duration,
     /// Time for the body of a request.
     pub body_timeout: Duration,
+    /// Time from the end of a request's header to the beginning of its answer.
+    pub request_timeout: Duration,
+    /// Time between an answer and the next request.
+    pub idle_timeout: Duration,
+    /// Time for sending an answer.
+    pub answer_timeout: Duration,
     /// Time that a client may take nothing of an answer.
     pub write_timeout: Duration,
     /// Time for the requests that run when the service is stopped.
@@ -200,7 +232,9 @@ pub fn load(
         let (value, source) = given.unwrap_or_else(|| (setting.default_value(), Source::Default));
         (setting, value, source)
     });
-    Ok(Settings { values: values.collect() })
+    let settings = Settings { values: values.collect() };
+    settings.tls().map_err(|problem| vec![problem])?;
+    Ok(settings)
 }
 
 impl Settings {
@@ -216,6 +250,8 @@ impl Settings {
         let seconds = |key: &str| Duration::from_secs(self.integer(key));
         Config {
             listen: self.text("listen").parse().expect("checked when it was parsed"),
+            listen_unix: self.path("listen_unix"),
+            tls: self.tls().expect("checked when it was loaded"),
             data_dir: PathBuf::from(self.text("data_dir")),
             admin_password_file: self.path("admin_password_file"),
             secret_key_file: self.path("secret_key_file"),
@@ -225,9 +261,15 @@ impl Settings {
             },
             limits: Limits {
                 connections: count("limits.connections"),
+                connections_per_address: count("limits.connections_per_address"),
+                header_bytes: count("limits.header_bytes"),
+                header_lines: count("limits.header_lines"),
                 body_bytes: count("limits.body_bytes"),
                 header_timeout: seconds("limits.header_timeout_secs"),
                 body_timeout: seconds("limits.body_timeout_secs"),
+                request_timeout: seconds("limits.request_timeout_secs"),
+                idle_timeout: seconds("limits.idle_timeout_secs"),
+                answer_timeout: seconds("limits.answer_timeout_secs"),
                 write_timeout: seconds("limits.write_timeout_secs"),
                 drain_timeout: seconds("limits.drain_timeout_secs"),
                 list_items: count("limits.list_items"),
@@ -263,6 +305,22 @@ impl Settings {
             allowed_origins: self.texts("browser.allowed_origins"),
             allowed_hosts: self.texts("browser.allowed_hosts"),
         }
+    }
+
+    /// # Errors
+    /// Which of the files is not named.
+    fn tls(&self) -> Result<TlsConfig, String> {
+        let file = |key: &str| {
+            self.path(key).ok_or_else(|| format!("tls = \"files\" needs {key}: the path of a PEM file"))
+        };
+        Ok(match self.text("tls") {
+            "files" => TlsConfig::Files {
+                certificate_file: file("tls_certificate_file")?,
+                key_file: file("tls_key_file")?,
+            },
+            "self-signed" => TlsConfig::SelfSigned,
+            _ => TlsConfig::Off,
+        })
     }
 
     fn value(&self, key: &str) -> &Value {
@@ -368,6 +426,17 @@ mod tests {
         check("[browser]\nallowed_origins = ['https://a/b']\n", &["line 2", "https://nas.example.com"]);
         check("[limits]\ntrusted_proxies = ['nginx']\n", &["line 2", "10.0.0.0/8", "unix"]);
         check("jobs = 5\n", &["line 1", "jobs", "[jobs]"]);
+    }
+
+    #[test]
+    fn tls_with_files_needs_both() {
+        check("tls = 'files'\n", &["tls_certificate_file"]);
+        check("tls = 'files'\ntls_certificate_file = 'c'\n", &["tls_key_file"]);
+        check("tls = 'on'\n", &["off, files, self-signed"]);
+        let file = "tls = 'files'\ntls_certificate_file = 'c'\ntls_key_file = 'k'\n";
+        let config = load_with(&[], &[], Some(file)).map(Settings::into_config);
+        let files = TlsConfig::Files { certificate_file: "c".into(), key_file: "k".into() };
+        assert_eq!(config.unwrap_or_else(|problems| panic!("{problems:?}")).tls, files);
     }
 
     #[test]

@@ -148,6 +148,12 @@ impl ApiError {
         Self::new(StatusCode::BAD_REQUEST, "invalid", format!("The body is not valid JSON: {reason}"))
     }
 
+    /// 400 for http where https is spoken.
+    pub fn needs_https() -> Self {
+        let message = "This address speaks https: write https:// in place of http://";
+        Self::new(StatusCode::BAD_REQUEST, "invalid", message)
+    }
+
     /// 400 for a body that could not be read.
     pub fn body_broken() -> Self {
         Self::new(StatusCode::BAD_REQUEST, "invalid", "The body broke off before its end")
@@ -190,6 +196,11 @@ impl ApiError {
     pub fn unavailable(reason: &str, retry_after_secs: u32) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "invalid", reason)
             .with_header(RETRY_AFTER, &retry_after_secs.to_string())
+    }
+
+    /// 503 for a request that takes too long; it goes on, and may still do what it was to do.
+    pub fn request_too_slow() -> Self {
+        Self::unavailable("The request took too long; look whether it was done before you send it again", 5)
     }
 
     /// 500: a mistake of ours; the log says more under the request id.

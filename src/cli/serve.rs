@@ -1,7 +1,7 @@
 //! `connectord serve`: opens everything, says that it is ready, and closes everything in order.
 
 use std::io::{self, IsTerminal, Write};
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,10 +11,12 @@ use tokio::sync::oneshot;
 use tracing::{error, info, warn};
 
 use crate::app::App;
+use crate::cli::https::Https;
 use crate::cli::{Failure, first_start, print};
 use crate::cloud::Cloud;
 use crate::config::{Config, LogConfig};
-use crate::server;
+use crate::server::tls::Tls;
+use crate::server::{self, Listeners};
 use crate::store::{DataDirectory, OpenError, Store};
 
 /// Longest wait for threads that still work when everything else has ended.
@@ -24,24 +26,23 @@ pub(super) fn run(config: Config) -> Result<(), Failure> {
     start_log(config.log);
     let directory = DataDirectory::lock(&config.data_dir).map_err(OpenError::from)?;
     // Before anything is made: a port that is in use should not cost a first start.
-    let listener = TcpListener::bind(config.listen).map_err(|error| {
-        Failure::machine(format!(
-            "cannot listen on {}: {error}; choose another address with --listen",
-            config.listen
-        ))
-    })?;
-    let address =
-        listener.local_addr().map_err(|error| Failure::machine(format!("cannot serve: {error}")))?;
+    let listeners =
+        Listeners::bind(config.listen, config.listen_unix.as_deref()).map_err(Failure::machine)?;
+    let address = listeners.address();
     let cloud = Cloud::new(config.cloud.clone(), address).map_err(Failure::usage)?;
+    let https = Https::new(&config.tls, &directory, address.ip());
+    https.as_ref().map_or(Ok(()), Https::check).map_err(Failure::usage)?;
     first_start::check_restored_place(&directory)?;
     // Read before anything is made: a mistake in it should not leave half a first start.
     let password = first_start::configured_password(config.admin_password_file.as_deref())?;
     let store = Store::open(directory, config.secret_key_file.clone(), config.store)?;
     first_start::ensure_admin(&store, password)?;
+    let https = https.map(|https| https.start().map(|tls| (https, tls)));
+    let https = https.transpose().map_err(Failure::machine)?;
     let runtime =
         Runtime::new().map_err(|error| Failure::machine(format!("cannot start threads: {error}")))?;
     let app = Arc::new(App::new(config, Arc::new(store), cloud));
-    let result = runtime.block_on(serve(Arc::clone(&app), listener));
+    let result = runtime.block_on(serve(Arc::clone(&app), listeners, https));
     // A name look-up of a test that was stopped may still run; nobody waits for it.
     runtime.shutdown_timeout(RUNTIME_SHUTDOWN_MAX);
     app.store.close();
@@ -49,13 +50,13 @@ pub(super) fn run(config: Config) -> Result<(), Failure> {
     result
 }
 
-async fn serve(app: Arc<App>, listener: TcpListener) -> Result<(), Failure> {
+async fn serve(app: Arc<App>, listeners: Listeners, https: Option<(Https, Arc<Tls>)>) -> Result<(), Failure> {
     let failed = |error: io::Error| Failure::machine(format!("cannot serve: {error}"));
-    let address = listener.local_addr().map_err(failed)?;
-    listener.set_nonblocking(true).map_err(failed)?;
-    let listener = tokio::net::TcpListener::from_std(listener).map_err(failed)?;
+    let address = listeners.address();
+    let tls = https.as_ref().map(|(_, tls)| Arc::clone(tls));
     let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+    let certificate = tokio::spawn(Https::keep_current(https, signal(SignalKind::hangup()).map_err(failed)?));
     let stop = async move {
         tokio::select! {
             _ = terminate.recv() => {}
@@ -69,8 +70,9 @@ async fn serve(app: Arc<App>, listener: TcpListener) -> Result<(), Failure> {
         let app = Arc::clone(&app);
         async move { app.keep_house(housekeeping_end).await }
     });
-    announce(&app.config, address);
-    server::serve(Arc::clone(&app), listener, stop).await;
+    announce(&app.config, address, tls.is_some());
+    let served = server::serve(Arc::clone(&app), listeners, tls, stop).await;
+    certificate.abort();
     drop(end_housekeeping);
     if housekeeping.await.is_err() {
         error!("keeping house panicked");
@@ -78,19 +80,23 @@ async fn serve(app: Arc<App>, listener: TcpListener) -> Result<(), Failure> {
     app.jobs.stop().await;
     app.store_last_uses().await;
     app.audit.keep_house(&app.store).await;
-    Ok(())
+    served.map_err(failed)
 }
 
 /// Says that the service is ready: one line on standard output, whatever the log level, and the service manager.
-fn announce(config: &Config, address: SocketAddr) {
-    if !address.ip().is_loopback() {
+fn announce(config: &Config, address: SocketAddr, is_https: bool) {
+    if !is_https && !address.ip().is_loopback() {
         warn!(
             %address,
-            "passwords and secrets travel unencrypted over the network; put a proxy with TLS in front"
+            "passwords and secrets travel unencrypted over the network; set tls = \"self-signed\" or \"files\", or listen on 127.0.0.1 and put a proxy with TLS in front"
         );
     }
-    info!(%address, data_dir = %config.data_dir.display(), version = env!("CARGO_PKG_VERSION"), "serving");
-    print(&format!("listening on http://{address}\n"));
+    if let Some(path) = &config.listen_unix {
+        info!(path = %path.display(), "serving on a Unix socket, to the service's user and group");
+    }
+    let scheme = if is_https { "https" } else { "http" };
+    info!(%address, scheme, data_dir = %config.data_dir.display(), version = env!("CARGO_PKG_VERSION"), "serving");
+    print(&format!("listening on {scheme}://{address}\n"));
     notify(sd_notify::NotifyState::Ready);
 }
 

@@ -3,6 +3,7 @@
 //! ```text
 //! DATA/sled/             sled's files and commit-log/: this directory is the backup
 //! DATA/secret.key        opens the secrets; never inside sled/
+//! DATA/tls-*.pem         the service's own certificate and its key
 //! DATA/first-start.txt   the first password, until it was used
 //! DATA/lock              held while a process uses the directory; holds its process id
 //! DATA/reached           the last commit, to notice an older copy put over newer data
@@ -63,6 +64,16 @@ impl Layout {
     /// Where the key file is unless configured elsewhere.
     pub fn default_secret_key_file(&self) -> PathBuf {
         self.root.join("secret.key")
+    }
+
+    /// The certificate of the service's own making.
+    pub fn tls_certificate(&self) -> PathBuf {
+        self.root.join("tls-certificate.pem")
+    }
+
+    /// Its private key.
+    pub fn tls_key(&self) -> PathBuf {
+        self.root.join("tls-key.pem")
     }
 
     /// Holds the generated password until the first sign-in.

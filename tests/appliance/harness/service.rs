@@ -72,7 +72,8 @@ pub fn ready_address(child: &mut Child) -> Option<String> {
         let _ = lines.read_to_end(&mut Vec::new());
     });
     let line = receiver.recv_timeout(START_TIMEOUT).unwrap_or_default();
-    line.trim().strip_prefix("listening on http://").map(str::to_owned)
+    let url = line.trim().strip_prefix("listening on ")?;
+    url.strip_prefix("http://").or_else(|| url.strip_prefix("https://")).map(str::to_owned)
 }
 
 /// A running service.
