@@ -12,6 +12,7 @@ pub mod s3_server;
 pub mod service;
 pub mod signature;
 pub mod swift_client;
+pub mod tls;
 
 /// Says in one line that a test cannot run here; where nothing may be skipped, that is a failure.
 #[track_caller]
