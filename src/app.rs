@@ -65,7 +65,7 @@ impl App {
         }
     }
 
-    /// Removes the file with the first password: somebody signed in with a password.
+    /// Removes the file with the first password and the recovery code: somebody signed in with a password.
     pub fn first_sign_in_worked(&self) {
         if !self.first_password_waits.swap(false, Ordering::Relaxed) {
             return;
@@ -73,9 +73,11 @@ impl App {
         let path = self.store.directory().first_start_file();
         match remove_if_present(&path) {
             Ok(()) => {
-                info!(path = %path.display(), "the first sign-in worked, the file with the password is removed")
+                info!(path = %path.display(), "the first sign-in worked, the file with the password and the recovery code is removed")
             }
-            Err(error) => warn!(path = %path.display(), %error, "remove this file, it holds a password"),
+            Err(error) => {
+                warn!(path = %path.display(), %error, "remove this file, it holds a password or the recovery code")
+            }
         }
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::domain::connector::{Connector, ConnectorName, ConnectorPatch};
 use crate::domain::patch::Patch;
 use crate::domain::secret::Secret;
-use crate::store::{DataDirectory, OpenError, Store, StoreOptions, Transaction, Unavailable};
+use crate::store::{DataDirectory, KeyPlace, OpenError, Store, StoreOptions, Transaction, Unavailable};
 
 /// A store that many threads write to.
 #[derive(Clone)]
@@ -21,7 +21,8 @@ impl DurableStore {
         let directory =
             DataDirectory::lock(directory).map_err(OpenError::from).map_err(|error| error.message)?;
         let options = StoreOptions { log_growth_bytes: 8 * 1024 * 1024 };
-        Store::open(directory, None, options)
+        let key_place = KeyPlace::find(&directory, None, None);
+        Store::open(directory, &key_place, options)
             .map(|store| Self(Arc::new(store)))
             .map_err(|error| error.message)
     }

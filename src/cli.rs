@@ -6,6 +6,7 @@
 mod check_config;
 mod first_start;
 mod https;
+mod keys;
 mod rescue;
 mod serve;
 mod users;
@@ -19,7 +20,7 @@ use clap::{Args, Parser, Subcommand};
 use tracing::Level;
 
 use crate::config::{self, Config, FlagValue, LogConfig, Settings};
-use crate::store::{DataDirectory, Layout, OpenError, OpenErrorKind, Store};
+use crate::store::{DataDirectory, KeyPlace, Layout, OpenError, OpenErrorKind, Store};
 
 const EXAMPLE: &str = "\
 Example:
@@ -69,6 +70,22 @@ enum Command {
         dir: PathBuf,
         /// The new data directory
         out: PathBuf,
+    },
+    /// Makes a new key file with the recovery code, where the key file is lost; the service is stopped.
+    Recover {
+        #[command(flatten)]
+        settings: SettingsArguments,
+        /// File with the recovery code [default: it is asked for, or read from standard input]
+        #[arg(long, value_name = "FILE")]
+        code_file: Option<PathBuf>,
+    },
+    /// Makes a new key file and a new recovery code, as after a leak; the service is stopped.
+    RotateKey {
+        #[command(flatten)]
+        settings: SettingsArguments,
+        /// Seal every secret anew with a new data key too, and remove all that was sealed with the old one
+        #[arg(long)]
+        data: bool,
     },
     /// Adds, changes, removes or lists users, while the service is stopped.
     User {
@@ -183,6 +200,11 @@ pub fn run() -> ExitCode {
             load(&settings, []).and_then(|settings| rescue::backup(&settings.into_config(), &dir))
         }
         Command::Salvage { dir, out } => rescue::salvage(LOG, &dir, &out),
+        Command::Recover { settings, code_file } => load(&settings, [])
+            .and_then(|settings| keys::recover(&settings.into_config(), code_file.as_deref())),
+        Command::RotateKey { settings, data } => {
+            load(&settings, []).and_then(|settings| keys::rotate(&settings.into_config(), data))
+        }
         Command::User { settings, command } => {
             load(&settings, []).and_then(|settings| users::run(&settings.into_config(), command))
         }
@@ -228,16 +250,32 @@ fn load<const N: usize>(
         .map_err(|messages| Failure { status: 2, messages })
 }
 
+/// A file that systemd hands to the service (systemd.exec(5), LoadCredential=), where it does.
+fn credential(name: &str) -> Option<PathBuf> {
+    let directory = PathBuf::from(std::env::var_os("CREDENTIALS_DIRECTORY")?);
+    Some(directory.join(name)).filter(|path| path.exists())
+}
+
+/// Where the key file in force is.
+fn key_place(config: &Config) -> KeyPlace {
+    let layout = Layout::new(&config.data_dir);
+    KeyPlace::find(&layout, config.secret_key_file.as_deref(), credential("secret-key"))
+}
+
 /// Locks the data directory and opens the store in it.
 fn open_store(config: &Config) -> Result<Store, Failure> {
+    Ok(Store::open(lock_data(config)?, &key_place(config), config.store)?)
+}
+
+/// Locks a data directory that has a store.
+fn lock_data(config: &Config) -> Result<DataDirectory, Failure> {
     if !Layout::new(&config.data_dir).commit_log().is_dir() {
         return Err(Failure::usage(format!(
             "{} is no data directory; name it with --data-dir, or start the service once",
             config.data_dir.display()
         )));
     }
-    let directory = DataDirectory::lock(&config.data_dir).map_err(OpenError::from)?;
-    Ok(Store::open(directory, config.secret_key_file.clone(), config.store)?)
+    Ok(DataDirectory::lock(&config.data_dir).map_err(OpenError::from)?)
 }
 
 /// Prints to standard output; a closed pipe is not our trouble.

@@ -19,6 +19,7 @@ pub mod option_names;
 pub mod own_names;
 pub mod patch;
 pub mod provider;
+pub mod recovery_code;
 pub mod scope;
 pub mod secret;
 pub mod test_options;

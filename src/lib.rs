@@ -15,6 +15,7 @@
 //! - `credentials`: argon2id in turns, the memory of verified credentials, and the limits of failures.
 //! - `store`: reads are snapshots of `store::index`; changes go through `store::writer`, whose commit point is a sync
 //!   of `store::commit_log`; sled follows; `store::opening` trusts nothing.
+//! - `store::rotation`: new key files, recovery codes and data keys; `store::resealing` seals everything anew.
 //! - `domain`: types and rules without I/O, which all others use.
 //!
 //! Direction: cli → server → api → app → {audit, jobs, store, cloud, credentials} → domain; a test checks it.

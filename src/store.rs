@@ -8,17 +8,19 @@ mod directory;
 mod file_system;
 mod generations;
 mod index;
+mod key_file;
 mod opening;
 mod reached;
 mod records;
 mod recovery;
 pub mod rescue;
+mod resealing;
+pub mod rotation;
 mod sealing;
 mod sled_trees;
 mod state;
 mod writer;
 
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
@@ -28,9 +30,11 @@ use tracing::error;
 
 pub use directory::{DataDirectory, Layout, remove_if_present, write_private_file};
 pub use index::Index;
+pub use key_file::KeyPlace;
 pub use opening::{OpenError, OpenErrorKind};
 pub use writer::{Transaction, Unavailable};
 
+use opening::Way;
 use writer::{FunctionRequest, Message};
 
 /// Changes that wait for the writer before senders have to wait too.
@@ -58,10 +62,15 @@ impl Store {
     /// Says what is wrong, where, and what to do. It never starts empty over old data.
     pub fn open(
         directory: DataDirectory,
-        secret_key_file: Option<PathBuf>,
+        key_place: &KeyPlace,
         options: StoreOptions,
     ) -> Result<Self, OpenError> {
-        opening::open(directory, secret_key_file, options)
+        opening::open(directory, Way::KeyFile(key_place), options)
+    }
+
+    /// Gives the lock of the directory on; the store must be closed.
+    fn into_directory(self) -> DataDirectory {
+        self.directory
     }
 
     /// Lets the writer look for files that can go.

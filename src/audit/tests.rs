@@ -7,7 +7,7 @@ use super::*;
 use crate::domain::connector::{ConnectorName, ConnectorPatch};
 use crate::domain::patch::Patch;
 use crate::domain::secret::Secret;
-use crate::store::{DataDirectory, StoreOptions};
+use crate::store::{DataDirectory, KeyPlace, StoreOptions};
 
 /// A store that goes with its test.
 struct TestStore {
@@ -21,7 +21,9 @@ impl TestStore {
         let _ = std::fs::remove_dir_all(&path);
         let directory = DataDirectory::lock(&path).unwrap_or_else(|_| panic!("locked"));
         let options = StoreOptions { log_growth_bytes: 8 * 1024 * 1024 };
-        let store = Store::open(directory, None, options).unwrap_or_else(|error| panic!("{}", error.message));
+        let key_place = KeyPlace::find(&directory, None, None);
+        let store =
+            Store::open(directory, &key_place, options).unwrap_or_else(|error| panic!("{}", error.message));
         Self { path, store }
     }
 

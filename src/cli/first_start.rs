@@ -1,30 +1,32 @@
-//! The first start: makes the user `admin` with a password that its owner can find.
+//! The first start: makes the user `admin` with a password, and a recovery code, that their owner can find.
 
 use std::fs;
 use std::io::{self, IsTerminal, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use tracing::{info, warn};
 
-use crate::cli::Failure;
+use crate::cli::{Failure, credential};
 use crate::credentials::{generate_password, hash};
+use crate::domain::recovery_code::RecoveryCode;
 use crate::domain::secret::Secret;
 use crate::domain::user::{self, User};
-use crate::store::{Layout, Store, Transaction, Unavailable, write_private_file};
+use crate::random::random_bytes;
+use crate::store::{Layout, Store, Transaction, Unavailable, remove_if_present, write_private_file};
 
 pub(super) const ADMIN: &str = "admin";
+/// What the line with the recovery code begins with.
+pub(super) const CODE_LABEL: &str = "recovery code: ";
 /// A larger file holds no password.
 const PASSWORD_FILE_MAX_BYTES: u64 = 4096;
 
 /// The first password where somebody chose it: from the configured file, or the systemd credential `admin-password`.
 pub(super) fn configured_password(password_file: Option<&Path>) -> Result<Option<Secret>, Failure> {
-    let directory = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
-    let credential = directory.map(|directory| directory.join("admin-password")).filter(|path| path.exists());
-    let path = password_file.map(Path::to_owned).or(credential);
+    let path = password_file.map(Path::to_owned).or_else(|| credential("admin-password"));
     path.map(|path| read_password_file(&path)).transpose()
 }
 
-/// Makes the user `admin` where there is no user yet. Without a chosen password, one is made up and shown once.
+/// Makes the user `admin` and a recovery code where there is no user yet. Both are shown once, a chosen password is not.
 pub(super) fn ensure_admin(store: &Store, configured: Option<Secret>) -> Result<(), Failure> {
     if !store.snapshot().users().is_empty() {
         if configured.is_some() {
@@ -32,15 +34,40 @@ pub(super) fn ensure_admin(store: &Store, configured: Option<Secret>) -> Result<
                 "the file with the first password is not used, there are users; change a password with: connectord user passwd"
             );
         }
+        if !store.snapshot().has_recovery_code() {
+            info!(
+                "this store has no recovery code: if its key file is lost, so are its secrets. Make one while the service is \
+                 stopped: connectord rotate-key"
+            );
+        }
         return Ok(());
     }
+    let code = new_recovery_code();
+    // Shown before they count: if the process ends in between, the next start makes up others.
     let password = match configured {
-        Some(password) => password,
-        None => make_up_password(store)?,
+        Some(password) => {
+            show_once(store, &code, None)?;
+            password
+        }
+        None => {
+            let password = generate_password();
+            show_once(store, &code, Some(&password))?;
+            password
+        }
     };
-    add_user(store, ADMIN, hash(&password))?;
+    let password_hash = hash(&password);
+    store.commit_blocking(move |transaction: &mut Transaction<'_>| {
+        transaction.set_recovery_code(&code);
+        put_user(transaction, ADMIN.to_owned(), password_hash);
+        Ok::<(), Failure>(())
+    })?;
     info!(user = ADMIN, "made the first user");
     Ok(())
+}
+
+/// A recovery code that no store has yet.
+pub(super) fn new_recovery_code() -> RecoveryCode {
+    RecoveryCode::from_random(random_bytes())
 }
 
 /// Refuses to make a new store where a backup was put into the wrong place.
@@ -65,11 +92,15 @@ pub(super) fn add_user(store: &Store, name: &str, password_hash: Secret) -> Resu
         if transaction.index().users().find(&name).is_some() {
             return Err(Failure::usage(format!("there is a user {name} already")));
         }
-        let created_at = transaction.now();
-        let id = transaction.next_id::<User>();
-        transaction.put(User { id, name, password_hash, revision: 1, created_at });
+        put_user(transaction, name, password_hash);
         Ok(())
     })
+}
+
+fn put_user(transaction: &mut Transaction<'_>, name: String, password_hash: Secret) {
+    let created_at = transaction.now();
+    let id = transaction.next_id::<User>();
+    transaction.put(User { id, name, password_hash, revision: 1, created_at });
 }
 
 impl From<Unavailable> for Failure {
@@ -94,10 +125,15 @@ pub(super) fn read_password_file(path: &Path) -> Result<Secret, Failure> {
     Ok(password)
 }
 
-/// Shown before the user is made: if the process ends in between, the next start makes up another one.
-fn make_up_password(store: &Store) -> Result<Secret, Failure> {
-    let password = generate_password();
-    let text = Secret::new(format!("user: {ADMIN}\npassword: {}\n", password.expose()));
+fn show_once(store: &Store, code: &RecoveryCode, password: Option<&Secret>) -> Result<(), Failure> {
+    let password = password.map(|password| format!("user: {ADMIN}\npassword: {}\n", password.expose()));
+    let password = Secret::new(password.unwrap_or_default());
+    let text = Secret::new(format!(
+        "{}{CODE_LABEL}{}\n\nKeep the recovery code apart from the backups: if the key file is lost, connectord recover makes a new\n\
+         one with it.\n",
+        password.expose(),
+        code.to_text().expose()
+    ));
     let mut terminal = io::stderr();
     if terminal.is_terminal() {
         let shown = writeln!(
@@ -105,12 +141,40 @@ fn make_up_password(store: &Store) -> Result<Secret, Failure> {
             "\nFirst start. Note these down, they are shown this once:\n\n{}",
             text.expose()
         );
-        shown.map_err(|error| Failure::machine(format!("the first password cannot be shown: {error}")))?;
-        return Ok(password);
+        return shown
+            .map_err(|error| Failure::machine(format!("the first password cannot be shown: {error}")));
     }
     let path = store.directory().first_start_file();
     write_private_file(&path, text.expose().as_bytes())
         .map_err(|error| Failure::machine(format!("{} cannot be written: {error}", path.display())))?;
-    warn!(path = %path.display(), "first start: this file holds the password of the user admin until the first sign-in");
-    Ok(password)
+    warn!(
+        path = %path.display(),
+        "first start: this file holds the recovery code, and the password of the user admin where none was chosen, until the \
+         first sign-in; note them down"
+    );
+    Ok(())
+}
+
+/// Takes a recovery code that counts no more out of the file of the first start.
+pub(super) fn forget_recovery_code(layout: &Layout) -> Result<(), Failure> {
+    let path = layout.first_start_file();
+    let forget = || {
+        let text = match fs::read_to_string(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            other => Secret::new(other?),
+        };
+        let is_password = |line: &&str| line.starts_with("user: ") || line.starts_with("password: ");
+        let rest: String =
+            text.expose().lines().filter(is_password).map(|line| format!("{line}\n")).collect();
+        match rest.is_empty() {
+            true => remove_if_present(&path),
+            false => write_private_file(&path, Secret::new(rest).expose().as_bytes()),
+        }
+    };
+    forget().map_err(|error: io::Error| {
+        Failure::machine(format!(
+            "{} holds the old recovery code and cannot be changed: {error}",
+            path.display()
+        ))
+    })
 }

@@ -12,7 +12,7 @@ use tracing::{error, info, warn};
 
 use crate::app::App;
 use crate::cli::https::Https;
-use crate::cli::{Failure, first_start, print};
+use crate::cli::{Failure, first_start, key_place, print};
 use crate::cloud::Cloud;
 use crate::config::{Config, LogConfig};
 use crate::server::tls::Tls;
@@ -35,7 +35,7 @@ pub(super) fn run(config: Config) -> Result<(), Failure> {
     first_start::check_restored_place(&directory)?;
     // Read before anything is made: a mistake in it should not leave half a first start.
     let password = first_start::configured_password(config.admin_password_file.as_deref())?;
-    let store = Store::open(directory, config.secret_key_file.clone(), config.store)?;
+    let store = Store::open(directory, &key_place(&config), config.store)?;
     first_start::ensure_admin(&store, password)?;
     let https = https.map(|https| https.start().map(|tls| (https, tls)));
     let https = https.transpose().map_err(Failure::machine)?;

@@ -104,7 +104,7 @@ pub const SETTINGS: &[Setting] = &[
         "secret_key_file",
         Kind::Path,
         "",
-        "File with the key that opens the saved secrets; empty: secret.key in data_dir, made at the first start.",
+        "File with the key that opens the saved secrets; empty: the systemd credential secret-key, else secret.key in data_dir, made at the first start.",
     ),
     setting(
         "log.level",

@@ -4,9 +4,11 @@
 //! DATA/sled/             sled's files and commit-log/: this directory is the backup
 //! DATA/secret.key        opens the secrets; never inside sled/
 //! DATA/tls-*.pem         the service's own certificate and its key
-//! DATA/first-start.txt   the first password, until it was used
+//! DATA/secret.key.new    takes its place as soon as the store is wrapped for it
+//! DATA/first-start.txt   the first password and the recovery code, until the password was used
 //! DATA/lock              held while a process uses the directory; holds its process id
 //! DATA/reached           the last commit, to notice an older copy put over newer data
+//! DATA/resealing         everything is sealed anew: what was sealed before goes at the next start
 //! DATA/sync-failed       the disk failed to sync: the next start writes everything anew
 //! DATA/set-aside/        damaged files that were replaced
 //! ```
@@ -91,6 +93,11 @@ impl Layout {
         self.root.join("sync-failed")
     }
 
+    /// Tells the next start to remove what was sealed with the data key before.
+    pub fn resealing(&self) -> PathBuf {
+        self.root.join("resealing")
+    }
+
     /// Takes damaged files.
     pub fn set_aside(&self) -> PathBuf {
         self.root.join("set-aside")
@@ -101,14 +108,21 @@ impl Layout {
     /// # Errors
     /// What the file system says.
     pub fn holds_sled_files(&self) -> io::Result<bool> {
+        Ok(!self.sled_files()?.is_empty())
+    }
+
+    /// sled's own files and folders.
+    pub(crate) fn sled_files(&self) -> io::Result<Vec<PathBuf>> {
+        let mut found = Vec::new();
         for entry in fs::read_dir(self.sled())? {
-            let name = entry?.file_name();
+            let entry = entry?;
+            let name = entry.file_name();
             let name = name.to_string_lossy();
             if matches!(name.as_ref(), "db" | "conf" | "blobs") || name.starts_with("snap.") {
-                return Ok(true);
+                found.push(entry.path());
             }
         }
-        Ok(false)
+        Ok(found)
     }
 }
 

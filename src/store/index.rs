@@ -14,6 +14,7 @@ use crate::domain::job::Job;
 use crate::domain::timestamp::Timestamp;
 use crate::domain::user::User;
 use crate::store::records::Record;
+use crate::store::sealing::Vault;
 use crate::store::state::Kind;
 
 /// Every record, as of one commit.
@@ -28,12 +29,19 @@ pub struct Index {
     pub(crate) counters: OrdMap<Kind, u64>,
     /// When the last commit was made.
     pub(crate) time: Timestamp,
+    /// The wrapped data key.
+    pub(crate) vault: Option<Arc<Vault>>,
 }
 
 impl Index {
     /// What time it is: the clock's, but never before the last commit, for boxes without a clock battery.
     pub fn now(&self) -> Timestamp {
         Timestamp::now().max(self.time)
+    }
+
+    /// Whether a recovery code opens the store, should the key file be lost.
+    pub fn has_recovery_code(&self) -> bool {
+        self.vault.as_ref().is_some_and(|vault| vault.has_recovery_code())
     }
 
     /// The users; the unique text is the name.

@@ -2,10 +2,9 @@
 
 mod error;
 mod halves;
+mod unlocking;
 
-use std::fs::File;
-use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use std::io;
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -13,7 +12,6 @@ use std::thread;
 use arc_swap::ArcSwap;
 use tokio::sync::mpsc;
 use tracing::{info, warn};
-use zeroize::Zeroizing;
 
 use crate::domain::api_key::ApiKey;
 use crate::domain::audit_event::AuditEvent;
@@ -27,25 +25,26 @@ use crate::store::directory::{self, DataDirectory, Layout};
 use crate::store::file_system;
 use crate::store::generations;
 use crate::store::index::Index;
+use crate::store::key_file::{KeyFile, KeyPlace};
 use crate::store::reached::{self, ReachedMark};
 use crate::store::records::{DecodeError, Record, decode_record, encode_record};
-use crate::store::recovery::{self, LogState, Recovered};
-use crate::store::sealing::{Sealer, SymmetricKey, UnlockError, Vault};
+use crate::store::recovery::{self, LogState};
+use crate::store::resealing;
+use crate::store::sealing::{Sealer, SymmetricKey, Vault};
 use crate::store::state::{Change, Key, Kind, Position, State};
 use crate::store::writer::Writer;
 use crate::store::{QUEUE_CAPACITY, Store, StoreOptions};
 pub use error::{OpenError, OpenErrorKind};
 use halves::{follow, take_up_log, take_up_sled};
+pub(crate) use unlocking::{NO_CODE, Way, read_vault};
 
 /// Commits that sled may be behind the log before the writer waits for it.
 const SLED_QUEUE_CAPACITY: usize = 16;
-/// A key file is one short line.
-const KEY_FILE_MAX_BYTES: u64 = 4096;
 pub(super) const VAULT_KEY: Key = Key::new(Kind::Vault, 1);
 
 pub(super) fn open(
     directory: DataDirectory,
-    secret_key_file: Option<PathBuf>,
+    way: Way<'_>,
     options: StoreOptions,
 ) -> Result<Store, OpenError> {
     let log_directory = directory.commit_log();
@@ -58,19 +57,28 @@ pub(super) fn open(
              not have been what it said. Put the data on a disk of this machine"
         );
     }
-    let key_path = secret_key_file.unwrap_or_else(|| directory.default_secret_key_file());
     let is_new = generations::list(&log_directory).map_err(log_error)?.is_empty()
         && !directory.holds_sled_files().map_err(log_error)?;
-    if is_new {
-        create(&directory, &key_path)?;
+    match way {
+        Way::KeyFile(place) => {
+            place.check_outside(&directory)?;
+            if is_new {
+                create(&directory, place)?;
+            }
+        }
+        Way::RecoveryCode(_) if is_new => {
+            return Err(OpenError::refused(format!("{} holds no store", directory.sled().display())));
+        }
+        Way::RecoveryCode(_) => {}
     }
     let mut recovered = recovery::recover(&directory)?;
-    let key = read_key(&key_path)?;
-    let sealer = unlock(&recovered, &key, &key_path)?;
+    let vault = read_vault(&recovered.state)?;
+    let (sealer, left_to_do) = unlocking::unlock(recovered.store_id, &vault, way)?;
     let mut index = decode_index(&recovered.state, &sealer)?;
     index.time = Timestamp::from_unix_ms(recovered.position.time_ms);
 
     // From here on, files are changed.
+    unlocking::finish(way, left_to_do)?;
     if let (true, LogState::Goes { file, .. }) = (directory.sync_failed().exists(), &recovered.log) {
         warn!("the disk failed to sync before; the commit log is written anew");
         recovered.log =
@@ -78,7 +86,15 @@ pub(super) fn open(
     }
     let log = take_up_log(&directory, &recovered)?;
     directory::sync_names(&directory).map_err(|error| OpenError::io(directory.root(), &error))?;
+    let resealed = |error: io::Error| OpenError::io(directory.root(), &error);
+    let is_resealed = resealing::is_unfinished(&directory, &vault).map_err(resealed)?;
+    if is_resealed {
+        resealing::remove_old_sled(&directory, &mut recovered).map_err(resealed)?;
+    }
     let sled = take_up_sled(&directory, &mut recovered);
+    if is_resealed {
+        resealing::remove_old_files(&directory, log.generation).map_err(resealed)?;
+    }
     let position = recovered.position;
     let mark = |error: io::Error| OpenError::io(&directory.reached(), &error);
     reached::set_inside(&directory, position.sequence).map_err(mark)?;
@@ -121,6 +137,11 @@ pub(super) fn open(
     Ok(Store { published, requests: requests_sender, threads: Mutex::new(threads), directory })
 }
 
+/// Opens the secrets with the key file alone; nothing is changed.
+pub(super) fn unlock(store_id: [u8; 16], vault: &Vault, place: &KeyPlace) -> Result<Sealer, OpenError> {
+    unlocking::unlock(store_id, vault, Way::KeyFile(place)).map(|(sealer, _)| sealer)
+}
+
 /// Makes both halves of a copy whole: nobody uses it, and its key is not needed.
 pub(super) fn mend(layout: &Layout) -> Result<(State, Position), OpenError> {
     let mut recovered = recovery::recover(layout)?;
@@ -135,7 +156,7 @@ pub(super) fn mend(layout: &Layout) -> Result<(State, Position), OpenError> {
 }
 
 /// Makes a new store: the key file first, then the log with the vault in it. From then on the store exists.
-fn create(directory: &DataDirectory, key_path: &Path) -> Result<(), OpenError> {
+fn create(directory: &DataDirectory, place: &KeyPlace) -> Result<(), OpenError> {
     let mark =
         reached::find(directory, None).map_err(|error| OpenError::io(&directory.commit_log(), &error))?;
     if let Some(mark) = mark {
@@ -146,18 +167,16 @@ fn create(directory: &DataDirectory, key_path: &Path) -> Result<(), OpenError> {
             directory.sled().display()
         )));
     }
-    let key = if key_path.exists() {
-        read_key(key_path)?
-    } else {
-        let key = SymmetricKey::random();
-        let text = Zeroizing::new(format!("{}\n", key.to_text().as_str()));
-        directory::write_private_file(key_path, text.as_bytes())
-            .map_err(|error| OpenError::io(key_path, &error))?;
-        info!(
-            path = %key_path.display(),
-            "made a key file: without it the saved secrets cannot be read; keep a copy of it apart from the backups"
-        );
-        key
+    let key = match place.read() {
+        KeyFile::Key(key) => key,
+        KeyFile::Unreadable(error) if error.kind() == io::ErrorKind::NotFound => make_key_file(place)?,
+        KeyFile::Unreadable(error) => return Err(OpenError::io(place.path(), &error)),
+        KeyFile::Malformed => {
+            return Err(OpenError::refused(format!(
+                "{} is not a key file: it should hold one line that begins with cdk1_. Nothing was made",
+                place.path().display()
+            )));
+        }
     };
     let store_id = random_bytes();
     let (_, vault) = Sealer::create(store_id, &key);
@@ -170,44 +189,22 @@ fn create(directory: &DataDirectory, key_path: &Path) -> Result<(), OpenError> {
     Ok(())
 }
 
-fn read_key(path: &Path) -> Result<SymmetricKey, OpenError> {
-    let read = || {
-        let mut text = Zeroizing::new(String::with_capacity(KEY_FILE_MAX_BYTES as usize));
-        File::open(path)?.take(KEY_FILE_MAX_BYTES).read_to_string(&mut text)?;
-        Ok(text)
-    };
-    let text = read().map_err(|error: io::Error| {
-        OpenError::refused(format!(
-            "the key file {} cannot be read ({error}); without it the saved secrets stay shut. Put the key file of this \
-             store there, or name its place in secret_key_file",
-            path.display()
-        ))
-    })?;
-    SymmetricKey::from_text(&text).ok_or_else(|| {
-        OpenError::refused(format!(
-            "{} is not a key file: it should hold one line that begins with cdk1_",
-            path.display()
-        ))
-    })
-}
-
-fn unlock(recovered: &Recovered, key: &SymmetricKey, key_path: &Path) -> Result<Sealer, OpenError> {
-    let vault: Vault = recovered
-        .state
-        .get(VAULT_KEY)
-        .ok_or_else(|| DecodeError::Damaged("it is missing".to_owned()))
-        .and_then(decode_record)
-        .map_err(|error| undecodable("the record with the wrapped data key", &error))?;
-    Sealer::unlock(recovered.store_id, &vault, key).map_err(|error| match error {
-        UnlockError::OtherKey { needed } => OpenError::refused(format!(
-            "the key file {} (fingerprint {}) does not belong to this store, which needs the key with fingerprint {needed}",
-            key_path.display(),
-            key.fingerprint()
-        )),
-        UnlockError::Damaged => {
-            OpenError::damaged("the wrapped data key does not open with the right key file".to_owned())
-        }
-    })
+fn make_key_file(place: &KeyPlace) -> Result<SymmetricKey, OpenError> {
+    let key = SymmetricKey::random();
+    place.create(&key)?;
+    let path = place.path().display();
+    info!(
+        %path,
+        "made a key file: without it the saved secrets cannot be read; keep a copy of it apart from the backups"
+    );
+    if place.is_beside_data() {
+        info!(
+            %path,
+            "the key file lies on the same disk as the data: better move it to another one and name its place in \
+             secret_key_file, or give it as the systemd credential secret-key"
+        );
+    }
+    Ok(key)
 }
 
 fn undecodable(what: &str, error: &DecodeError) -> OpenError {
@@ -223,7 +220,7 @@ fn decode_index(state: &State, sealer: &Sealer) -> Result<Index, OpenError> {
     let mut index = Index::default();
     for (key, value) in state.iter() {
         let decoded = match key.kind {
-            Kind::Vault => Ok(()),
+            Kind::Vault => decode_record(value).map(|vault| index.vault = Some(Arc::new(vault))),
             Kind::Counter => decode_counter(&mut index, key.id, value),
             Kind::User => decode_into::<User>(&mut index, key.id, value, sealer),
             Kind::ApiKey => decode_into::<ApiKey>(&mut index, key.id, value, sealer),

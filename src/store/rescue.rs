@@ -19,6 +19,8 @@ use crate::store::state::{Kind, Position, State};
 
 /// Times that a copy of a running service is tried.
 const COPY_ATTEMPTS: u32 = 3;
+/// What the names of directories for looking into a copy begin with.
+pub(super) const SCRATCH_PREFIX: &str = ".connectord-";
 /// Size of the blocks in which files are copied.
 const COPY_BLOCK_BYTES: usize = 4096;
 
@@ -72,7 +74,7 @@ struct Scratch(Layout);
 impl Scratch {
     fn create(parent: &Path) -> Result<Self, OpenError> {
         // A name that nobody can have prepared, and not one that is there: what is in it will be removed.
-        let root = parent.join(format!(".connectord-{}", hex::encode(random_bytes::<8>())));
+        let root = parent.join(format!("{SCRATCH_PREFIX}{}", hex::encode(random_bytes::<8>())));
         DirBuilder::new().mode(0o700).create(&root).map_err(|error| OpenError::io(&root, &error))?;
         Ok(Self(Layout::new(&root)))
     }

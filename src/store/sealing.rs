@@ -7,10 +7,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD as BASE64;
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
+use hkdf::Hkdf;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
+use crate::domain::recovery_code::RecoveryCode;
 use crate::domain::secret::Secret;
 use crate::random::random_bytes;
 use crate::store::state::Key;
@@ -18,6 +20,9 @@ use crate::store::state::Key;
 const NONCE_BYTES: usize = 24;
 const KEY_BYTES: usize = 32;
 const KEY_TEXT_PREFIX: &str = "cdk1_";
+/// The beginning of the associated data of a wrapped data key, for each way in.
+const BY_KEY_FILE: &[u8] = b"connectord data key";
+const BY_RECOVERY_CODE: &[u8] = b"connectord data key by recovery code";
 
 /// A 256-bit key, zeroed when it goes.
 pub(crate) struct SymmetricKey(Zeroizing<[u8; KEY_BYTES]>);
@@ -37,6 +42,16 @@ impl SymmetricKey {
         let encoded = text.trim().strip_prefix(KEY_TEXT_PREFIX)?;
         let bytes = Zeroizing::new(BASE64.decode(encoded).ok()?);
         Some(Self(Zeroizing::new(bytes.as_slice().try_into().ok()?)))
+    }
+
+    /// The key of a recovery code, for one store. HKDF-SHA256 (RFC 5869), not a slow hash: the code is as random as a
+    /// key, so that there is nothing to guess that slowness would help against.
+    fn from_recovery_code(store_id: &[u8; 16], code: &RecoveryCode) -> Self {
+        let mut key = Zeroizing::new([0; KEY_BYTES]);
+        Hkdf::<Sha256>::new(Some(store_id), code.bytes())
+            .expand(b"connectord recovery code", key.as_mut_slice())
+            .expect("HKDF-SHA256 gives up to 8160 bytes");
+        Self(key)
     }
 
     /// Tells keys apart without telling anything about them.
@@ -83,11 +98,25 @@ struct Wrapped {
     sealed: String,
 }
 
+impl Vault {
+    /// The fingerprint of the key that opens it.
+    pub(crate) fn needed_fingerprint(&self) -> &str {
+        &self.wrapped_by_key_file.fingerprint
+    }
+
+    /// Whether there is a second way in.
+    pub(crate) fn has_recovery_code(&self) -> bool {
+        self.wrapped_by_recovery_code.is_some()
+    }
+}
+
 /// Why the secrets stay shut.
 #[derive(Debug)]
 pub(crate) enum UnlockError {
-    /// The key file holds another key; this is the fingerprint of the one that is needed.
-    OtherKey { needed: String },
+    /// It is another key, or another code.
+    OtherKey,
+    /// There is no recovery code.
+    NoCode,
     /// The right key does not open the vault: it is damaged.
     Damaged,
 }
@@ -102,13 +131,9 @@ impl Sealer {
     /// Makes the data key of a new store, and the vault that keeps it.
     pub(crate) fn create(store_id: [u8; 16], key: &SymmetricKey) -> (Self, Vault) {
         let sealer = Self { data_key: SymmetricKey::random(), store_id };
-        let wrapped = Wrapped {
-            fingerprint: key.fingerprint(),
-            sealed: key.encrypt(sealer.data_key.0.as_slice(), &vault_context(&store_id)),
-        };
         let vault = Vault {
             store_id: hex::encode(store_id),
-            wrapped_by_key_file: wrapped,
+            wrapped_by_key_file: sealer.wrap(key, BY_KEY_FILE),
             wrapped_by_recovery_code: None,
         };
         (sealer, vault)
@@ -116,11 +141,47 @@ impl Sealer {
 
     /// Unwraps the data key.
     pub(crate) fn unlock(store_id: [u8; 16], vault: &Vault, key: &SymmetricKey) -> Result<Self, UnlockError> {
-        let wrapped = &vault.wrapped_by_key_file;
+        Self::unwrap(store_id, &vault.wrapped_by_key_file, key, BY_KEY_FILE)
+    }
+
+    /// Unwraps the data key without the key file.
+    pub(crate) fn unlock_by_code(
+        store_id: [u8; 16],
+        vault: &Vault,
+        code: &RecoveryCode,
+    ) -> Result<Self, UnlockError> {
+        let wrapped = vault.wrapped_by_recovery_code.as_ref().ok_or(UnlockError::NoCode)?;
+        let key = SymmetricKey::from_recovery_code(&store_id, code);
+        Self::unwrap(store_id, wrapped, &key, BY_RECOVERY_CODE)
+    }
+
+    /// The same vault for another key file.
+    pub(crate) fn rewrap(&self, vault: &Vault, key: &SymmetricKey) -> Vault {
+        Vault { wrapped_by_key_file: self.wrap(key, BY_KEY_FILE), ..vault.clone() }
+    }
+
+    /// The same vault for another recovery code.
+    pub(crate) fn rewrap_by_code(&self, vault: &Vault, code: &RecoveryCode) -> Vault {
+        let key = SymmetricKey::from_recovery_code(&self.store_id, code);
+        Vault { wrapped_by_recovery_code: Some(self.wrap(&key, BY_RECOVERY_CODE)), ..vault.clone() }
+    }
+
+    fn wrap(&self, key: &SymmetricKey, way: &[u8]) -> Wrapped {
+        let sealed = key.encrypt(self.data_key.0.as_slice(), &vault_context(way, &self.store_id));
+        Wrapped { fingerprint: key.fingerprint(), sealed }
+    }
+
+    fn unwrap(
+        store_id: [u8; 16],
+        wrapped: &Wrapped,
+        key: &SymmetricKey,
+        way: &[u8],
+    ) -> Result<Self, UnlockError> {
         if wrapped.fingerprint != key.fingerprint() {
-            return Err(UnlockError::OtherKey { needed: wrapped.fingerprint.clone() });
+            return Err(UnlockError::OtherKey);
         }
-        let data_key = key.decrypt(&wrapped.sealed, &vault_context(&store_id)).ok_or(UnlockError::Damaged)?;
+        let data_key =
+            key.decrypt(&wrapped.sealed, &vault_context(way, &store_id)).ok_or(UnlockError::Damaged)?;
         let data_key = data_key.as_slice().try_into().map_err(|_| UnlockError::Damaged)?;
         Ok(Self { data_key: SymmetricKey(Zeroizing::new(data_key)), store_id })
     }
@@ -142,8 +203,8 @@ impl Sealer {
     }
 }
 
-fn vault_context(store_id: &[u8; 16]) -> Vec<u8> {
-    [b"connectord data key".as_slice(), store_id].concat()
+fn vault_context(way: &[u8], store_id: &[u8; 16]) -> Vec<u8> {
+    [way, store_id].concat()
 }
 
 #[cfg(test)]
@@ -164,10 +225,39 @@ mod tests {
         assert!(again.open(Key::new(Kind::Connector, 6), "secret_key", &sealed).is_err());
         assert!(again.open(place, "options", &sealed).is_err());
         assert!(again.open(place, "secret_key", "AAAA").is_err());
-        assert!(matches!(
-            Sealer::unlock([1; 16], &vault, &SymmetricKey::random()),
-            Err(UnlockError::OtherKey { needed }) if needed == key.fingerprint()
-        ));
+        let other = Sealer::unlock([1; 16], &vault, &SymmetricKey::random());
+        assert!(
+            matches!(other, Err(UnlockError::OtherKey)) && vault.needed_fingerprint() == key.fingerprint()
+        );
         assert!(matches!(Sealer::unlock([2; 16], &vault, &key), Err(UnlockError::Damaged)));
+    }
+
+    #[test]
+    fn a_recovery_code_opens_its_own_store_until_there_is_another_code() {
+        let key = SymmetricKey::random();
+        let (sealer, without) = Sealer::create([1; 16], &key);
+        let [code, other_code] = [[1; 16], [2; 16]].map(RecoveryCode::from_random);
+        assert!(matches!(Sealer::unlock_by_code([1; 16], &without, &code), Err(UnlockError::NoCode)));
+        let vault = sealer.rewrap_by_code(&without, &code);
+        assert!(vault.has_recovery_code() && !without.has_recovery_code());
+        let by_code =
+            Sealer::unlock_by_code([1; 16], &vault, &code).unwrap_or_else(|error| panic!("{error:?}"));
+        assert_eq!(by_code.data_key.0, sealer.data_key.0);
+        // The same code makes another key for another store.
+        for (store_id, code) in [([1; 16], &other_code), ([2; 16], &code)] {
+            let shut = Sealer::unlock_by_code(store_id, &vault, code);
+            assert!(matches!(shut, Err(UnlockError::OtherKey)));
+        }
+        let new_key = SymmetricKey::random();
+        let vault = by_code.rewrap(&by_code.rewrap_by_code(&vault, &other_code), &new_key);
+        assert!(matches!(Sealer::unlock([1; 16], &vault, &key), Err(UnlockError::OtherKey)));
+        assert!(matches!(Sealer::unlock_by_code([1; 16], &vault, &code), Err(UnlockError::OtherKey)));
+        assert!(Sealer::unlock([1; 16], &vault, &new_key).is_ok());
+        assert!(Sealer::unlock_by_code([1; 16], &vault, &other_code).is_ok());
+        // One way's wrapped key is not the other's.
+        let mixed =
+            Vault { wrapped_by_key_file: vault.wrapped_by_recovery_code.clone().expect("there"), ..vault };
+        let code_key = SymmetricKey::from_recovery_code(&[1; 16], &other_code);
+        assert!(matches!(Sealer::unlock([1; 16], &mixed, &code_key), Err(UnlockError::Damaged)));
     }
 }

@@ -14,14 +14,16 @@ use arc_swap::ArcSwap;
 use tokio::sync::{mpsc, oneshot};
 use tracing::{error, info, warn};
 
+use crate::domain::recovery_code::RecoveryCode;
 use crate::domain::timestamp::Timestamp;
 use crate::store::commit_log::{self, FRAME_BODY_MAX_BYTES, Header};
 use crate::store::directory::Layout;
 use crate::store::generations::{self, LogEnd};
 use crate::store::index::Index;
+use crate::store::opening::VAULT_KEY;
 use crate::store::reached::{self, ReachedMark};
 use crate::store::records::{Record, encode_record};
-use crate::store::sealing::Sealer;
+use crate::store::sealing::{Sealer, SymmetricKey, Vault};
 use crate::store::sled_trees::SledBatch;
 use crate::store::state::{Change, Key, Kind, Position, State};
 
@@ -81,6 +83,27 @@ impl Transaction<'_> {
         let record = T::table_mut(&mut self.index).remove(id)?;
         self.changes.push(Change { key: Key::new(T::KIND, id), value: None });
         Some(record)
+    }
+
+    /// Lets a recovery code open the store; the one before does not any more.
+    pub fn set_recovery_code(&mut self, code: &RecoveryCode) {
+        let vault = self.sealer.rewrap_by_code(self.vault(), code);
+        self.put_vault(vault);
+    }
+
+    /// Lets a key open the store; the one before does not any more.
+    pub(crate) fn set_key(&mut self, key: &SymmetricKey) {
+        let vault = self.sealer.rewrap(self.vault(), key);
+        self.put_vault(vault);
+    }
+
+    fn vault(&self) -> &Vault {
+        self.index.vault.as_ref().expect("a store opens only with its vault")
+    }
+
+    fn put_vault(&mut self, vault: Vault) {
+        self.changes.push(Change { key: VAULT_KEY, value: Some(encode_record(&vault).into()) });
+        self.index.vault = Some(Arc::new(vault));
     }
 
     /// The next id of a kind: from 1 up, never one that was given out before.

@@ -19,6 +19,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("quick_xml", &["cloud/"]),
     ("argon2", &["credentials.rs", "credentials/"]),
     ("ipnet", &["config/"]),
+    ("hkdf", &["store/sealing.rs"]),
     ("clap", &["cli.rs", "cli/"]),
     (
         "tokio",

@@ -19,6 +19,7 @@ mod durability;
 mod flood;
 mod harness;
 mod jobs;
+mod keys;
 mod layering;
 mod limits;
 mod load;

@@ -17,12 +17,16 @@ fn files_and_log_hold_no_secret_in_plain() {
     let service = Service::start_command(directory.path(), &[], |command| {
         command.env("CONNECTORD_LOG_LEVEL", "trace");
     });
-    let first =
+    let first_start =
         std::fs::read_to_string(directory.path().join("data/first-start.txt")).expect("the first password");
     let first =
-        first.lines().find_map(|line| line.strip_prefix("password: ")).expect("a password").to_owned();
+        first_start.lines().find_map(|line| line.strip_prefix("password: ")).expect("a password").to_owned();
     let admin = service.anonymous().sending(&crate::harness::http::basic("admin", &first));
-    let mut secrets = vec![first.clone()];
+    let code = first_start.lines().find_map(|line| line.strip_prefix("recovery code: ")).expect("a code");
+    let key_file = directory.path().join("data/secret.key");
+    let key = std::fs::read_to_string(&key_file).expect("a key file");
+    let key = key.trim().trim_start_matches("cdk1_").to_owned();
+    let mut secrets = vec![first.clone(), code.to_owned(), code.replace('-', ""), key.clone()];
     for number in 0..5 {
         let secret = |kind: &str| format!("PLAIN-{kind}-{number}-0123456789abcdef");
         let body = json!({
@@ -58,13 +62,16 @@ fn files_and_log_hold_no_secret_in_plain() {
     service.kill();
     let service = Service::start_plain(directory.path(), &[]);
     service.stop();
-    let found = [while_running, search(directory.path(), &secrets)].concat();
+    let mut found = [while_running, search(directory.path(), &secrets)].concat();
+    let key_in_its_file = format!("{}: {key}", key_file.display());
+    assert!(found.contains(&key_in_its_file), "the search finds keys");
+    found.retain(|line| *line != key_in_its_file);
     assert!(found.is_empty(), "{found:#?}");
     assert!(search(directory.path(), &["c3".to_owned()]).len() > 1, "the search finds what is there");
 }
 
 /// The files below a directory that hold one of the texts, with the text.
-fn search(directory: &Path, texts: &[String]) -> Vec<String> {
+pub fn search(directory: &Path, texts: &[String]) -> Vec<String> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(directory).expect("a directory") {
         let path = entry.expect("an entry").path();

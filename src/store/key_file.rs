@@ -1,0 +1,241 @@
+//! The key file: where it is, what it holds, and how a new one takes its place.
+//!
+//! A new key is first written beside the one in force, as `secret.key.new`. When the store has been wrapped for it, it is
+//! renamed over the old one; an opening that finds the store wrapped for it finishes that.
+
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use zeroize::Zeroizing;
+
+use crate::store::directory::{self, Layout};
+use crate::store::opening::OpenError;
+use crate::store::sealing::SymmetricKey;
+
+/// A key file is one short line.
+const KEY_FILE_MAX_BYTES: u64 = 4096;
+/// Key files of other stores that are kept beside the one in force.
+const SET_ASIDE_MAX: u32 = 100;
+
+/// Where the key file in force is.
+#[derive(Debug, Clone)]
+pub struct KeyPlace {
+    path: PathBuf,
+    is_credential: bool,
+    is_beside_data: bool,
+}
+
+/// What is at a place.
+pub(crate) enum KeyFile {
+    /// A key.
+    Key(SymmetricKey),
+    /// Nothing, or nothing that can be read.
+    Unreadable(io::Error),
+    /// Something else.
+    Malformed,
+}
+
+impl KeyPlace {
+    /// The configured place, else the systemd credential, else the data directory.
+    pub fn find(layout: &Layout, configured: Option<&Path>, credential: Option<PathBuf>) -> Self {
+        let is_configured = configured.is_some();
+        let is_credential = !is_configured && credential.is_some();
+        let path = configured.map(Path::to_owned).or(credential);
+        let is_beside_data = path.is_none();
+        let path = path.unwrap_or_else(|| layout.default_secret_key_file());
+        // A new key file goes to where the link points, not into the link's place.
+        let path = if path.is_symlink() { fs::canonicalize(&path).unwrap_or(path) } else { path };
+        Self { path, is_credential, is_beside_data }
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether it lies with the data, so that a thief of the disk has both.
+    pub(crate) fn is_beside_data(&self) -> bool {
+        self.is_beside_data
+    }
+
+    /// Refuses a place in the directory that is copied as the backup: a copy would hold its own key.
+    pub(crate) fn check_outside(&self, layout: &Layout) -> Result<(), OpenError> {
+        let sled = layout.sled();
+        let io_error = |error: io::Error| OpenError::io(&sled, &error);
+        let inside = fs::canonicalize(&sled).map_err(io_error)?;
+        let path = std::path::absolute(&self.path).map_err(|error| OpenError::io(&self.path, &error))?;
+        let existing = path.ancestors().find_map(|ancestor| fs::canonicalize(ancestor).ok());
+        if existing.is_some_and(|existing| existing.starts_with(&inside)) {
+            return Err(OpenError::refused(format!(
+                "the key file {} lies inside {}, which is what gets copied as the backup: whoever has the copy could read the \
+                 secrets. Name a place outside in secret_key_file, and move the file there if it exists",
+                self.path.display(),
+                sled.display()
+            )));
+        }
+        Ok(())
+    }
+
+    /// Refuses a place where a new key file cannot be put.
+    ///
+    /// # Errors
+    /// Says what to do instead.
+    pub fn check_replaceable(&self) -> Result<(), OpenError> {
+        let path = self.path.display();
+        if self.is_credential {
+            return Err(OpenError::refused(format!(
+                "the key comes from the systemd credential {path}, which cannot be written. Put the key into a file that only you \
+                 can read (a lost key: name a file that is not there yet), give that file as CONNECTORD_SECRET_KEY_FILE to this \
+                 command, and then make the credential of the new file"
+            )));
+        }
+        self.check_link()
+    }
+
+    pub(crate) fn read(&self) -> KeyFile {
+        KeyFile::read(&self.path)
+    }
+
+    /// The key that is to take the place of the one in force.
+    pub(crate) fn read_new(&self) -> KeyFile {
+        KeyFile::read(&self.new_path())
+    }
+
+    /// Whether there is one. A credential has none: its place is not ours.
+    pub(crate) fn has_new(&self) -> bool {
+        !self.is_credential && self.new_path().exists()
+    }
+
+    /// Makes the first key file.
+    pub(crate) fn create(&self, key: &SymmetricKey) -> Result<(), OpenError> {
+        self.check_link()?;
+        write(&self.path, key)
+    }
+
+    /// Writes a key beside the one in force.
+    pub(crate) fn write_new(&self, key: &SymmetricKey) -> Result<(), OpenError> {
+        self.check_new_is_free()?;
+        write(&self.new_path(), key)
+    }
+
+    /// Refuses to write over a file that may be somebody's: only the data directory is ours alone.
+    ///
+    /// # Errors
+    /// Says which file it is.
+    pub fn check_new_is_free(&self) -> Result<(), OpenError> {
+        if self.is_beside_data || !self.new_path().exists() {
+            return Ok(());
+        }
+        Err(OpenError::refused(format!(
+            "{} is there already, and is not this store's key: a change of the key that was interrupted left it, or it is yours. \
+             Move it away; nothing was changed",
+            self.new_path().display()
+        )))
+    }
+
+    /// Puts the key that was written last into its place.
+    pub(crate) fn finish(&self) -> Result<(), OpenError> {
+        let renamed =
+            fs::rename(self.new_path(), &self.path).and_then(|()| directory::sync_parent(&self.path));
+        renamed.map_err(|error| OpenError::io(&self.new_path(), &error))
+    }
+
+    /// Removes a key that nothing was wrapped for.
+    pub(crate) fn remove_new(&self) -> Result<(), OpenError> {
+        let path = self.new_path();
+        directory::remove_if_present(&path).map_err(|error| OpenError::io(&path, &error))
+    }
+
+    /// Keeps a file that is in the place, and is not this store's key, under another name. Returns that.
+    pub(crate) fn set_aside(&self) -> Result<Option<PathBuf>, OpenError> {
+        if !self.path.exists() {
+            return Ok(None);
+        }
+        let free = (1..=SET_ASIDE_MAX).map(|number| self.with_suffix(&format!(".other-{number}")));
+        let Some(aside) = free.into_iter().find(|path| !path.exists()) else {
+            return Err(OpenError::refused(format!(
+                "{} is not this store's key file, and {SET_ASIDE_MAX} such files are beside it already; move it away",
+                self.path.display()
+            )));
+        };
+        let moved = fs::rename(&self.path, &aside).and_then(|()| directory::sync_parent(&self.path));
+        moved.map_err(|error| OpenError::io(&self.path, &error))?;
+        Ok(Some(aside))
+    }
+
+    pub(crate) fn new_path(&self) -> PathBuf {
+        self.with_suffix(".new")
+    }
+
+    fn with_suffix(&self, suffix: &str) -> PathBuf {
+        let mut path = self.path.as_os_str().to_owned();
+        path.push(suffix);
+        PathBuf::from(path)
+    }
+
+    /// A link to a place that is not there is a medium that is not mounted, not a place for a new file.
+    fn check_link(&self) -> Result<(), OpenError> {
+        if !self.path.is_symlink() {
+            return Ok(());
+        }
+        Err(OpenError::refused(format!(
+            "{} is a link to a place that is not there; mount the medium that it points to, or remove the link",
+            self.path.display()
+        )))
+    }
+}
+
+impl KeyFile {
+    fn read(path: &Path) -> Self {
+        let mut text = Zeroizing::new(String::with_capacity(KEY_FILE_MAX_BYTES as usize));
+        let read = File::open(path).and_then(|file| file.take(KEY_FILE_MAX_BYTES).read_to_string(&mut text));
+        match read.map(|_| SymmetricKey::from_text(&text)) {
+            Ok(Some(key)) => KeyFile::Key(key),
+            Ok(None) => KeyFile::Malformed,
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => KeyFile::Malformed,
+            Err(error) => KeyFile::Unreadable(error),
+        }
+    }
+
+    /// The key, if it is the one with this fingerprint; else what it is instead.
+    pub(crate) fn fitting(self, needed_fingerprint: &str) -> Result<SymmetricKey, Self> {
+        match self {
+            KeyFile::Key(key) if key.fingerprint() == needed_fingerprint => Ok(key),
+            other @ (KeyFile::Key(_) | KeyFile::Unreadable(_) | KeyFile::Malformed) => Err(other),
+        }
+    }
+}
+
+fn write(path: &Path, key: &SymmetricKey) -> Result<(), OpenError> {
+    let text = Zeroizing::new(format!("{}\n", key.to_text().as_str()));
+    directory::write_private_file(path, text.as_bytes()).map_err(|error| {
+        let mut refusal = OpenError::io(path, &error);
+        refusal.message = format!(
+            "a key file cannot be written there: {}. Where the place is read-only, give a writable one as \
+             CONNECTORD_SECRET_KEY_FILE to this command (with a copy of the key in it, if there is one), and put the new \
+             file into its place yourself",
+            refusal.message
+        );
+        refusal
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_configured_place_comes_first_then_the_credential() {
+        let layout = Layout::new(Path::new("/data"));
+        let (configured, credential) = (Path::new("/k/key"), PathBuf::from("/run/c/secret-key"));
+        let find = |configured, credential| KeyPlace::find(&layout, configured, credential);
+        let place = find(Some(configured), Some(credential.clone()));
+        assert!(place.path() == configured && !place.is_credential && !place.is_beside_data());
+        let place = find(None, Some(credential.clone()));
+        assert!(place.path() == credential && place.is_credential && place.check_replaceable().is_err());
+        let place = find(None, None);
+        assert!(place.path() == Path::new("/data/secret.key") && place.is_beside_data());
+        assert_eq!(place.new_path(), Path::new("/data/secret.key.new"));
+    }
+}

@@ -1,0 +1,145 @@
+//! New keys for a store: a key file made with the recovery code, a new key file and code, a new data key.
+//!
+//! Each can be killed at any point. The order is: the new key beside the old one, the store wrapped for it, the new key
+//! in the old one's place; what was not finished, the next opening finishes.
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::domain::recovery_code::RecoveryCode;
+use crate::store::directory::DataDirectory;
+use crate::store::key_file::{KeyFile, KeyPlace};
+use crate::store::opening::{self, NO_CODE, OpenError, OpenErrorKind, Way, read_vault};
+use crate::store::recovery::{self, LogState, Recovered, SledState};
+use crate::store::resealing;
+use crate::store::sealing::{Sealer, SymmetricKey};
+use crate::store::writer::{Transaction, Unavailable};
+use crate::store::{Store, StoreOptions};
+
+/// A key file that was made.
+#[derive(Debug)]
+pub struct NewKeyFile {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Tells it apart from others.
+    pub fingerprint: String,
+    /// Where a file is that was in its place and was another store's.
+    pub set_aside: Option<PathBuf>,
+}
+
+/// Says whether a new key file is needed and possible, before anybody types a code.
+///
+/// # Errors
+/// The key file is not lost, there is no recovery code, or the place cannot be written.
+pub fn check_recoverable(directory: &DataDirectory, place: &KeyPlace) -> Result<(), OpenError> {
+    place.check_outside(directory)?;
+    let recovered = recover_closed(directory)?;
+    let vault = read_vault(&recovered.state)?;
+    let needed = vault.needed_fingerprint();
+    match place.read() {
+        // It may be the right one: nobody knows.
+        KeyFile::Unreadable(error) if error.kind() != io::ErrorKind::NotFound => {
+            return Err(OpenError::io(place.path(), &error));
+        }
+        KeyFile::Unreadable(_) | KeyFile::Key(_) | KeyFile::Malformed => {}
+    }
+    for (path, key) in [(place.path().to_owned(), place.read()), (place.new_path(), place.read_new())] {
+        if key.fitting(needed).is_ok() {
+            return Err(OpenError::refused(format!(
+                "the key file {} belongs to this store: there is nothing to recover, start the service",
+                path.display()
+            )));
+        }
+    }
+    if !vault.has_recovery_code() {
+        return Err(OpenError::refused(NO_CODE.to_owned()));
+    }
+    place.check_replaceable()?;
+    place.check_new_is_free()
+}
+
+/// Opens the store with its recovery code and makes a new key file for it. A file of another store in its place is kept
+/// beside it.
+///
+/// # Errors
+/// It is not this store's code, or as [`Store::open`].
+pub fn recover(
+    directory: DataDirectory,
+    place: &KeyPlace,
+    code: &RecoveryCode,
+    options: StoreOptions,
+) -> Result<NewKeyFile, OpenError> {
+    let store = opening::open(directory, Way::RecoveryCode(code), options)?;
+    let made = place.set_aside().and_then(|set_aside| {
+        let made = install(&store, place, None)?;
+        Ok(NewKeyFile { set_aside, ..made })
+    });
+    store.close();
+    made
+}
+
+/// Makes a new key file and lets a new recovery code count; the ones before open the store no more.
+///
+/// # Errors
+/// The change could not be stored; then nothing has changed.
+pub fn rotate(store: &Store, place: &KeyPlace, code: RecoveryCode) -> Result<NewKeyFile, OpenError> {
+    install(store, place, Some(code))
+}
+
+fn install(store: &Store, place: &KeyPlace, code: Option<RecoveryCode>) -> Result<NewKeyFile, OpenError> {
+    let key = SymmetricKey::random();
+    let made = NewKeyFile { path: place.path().to_owned(), fingerprint: key.fingerprint(), set_aside: None };
+    place.write_new(&key)?;
+    let wrapped = store.commit_blocking(move |transaction: &mut Transaction<'_>| {
+        transaction.set_key(&key);
+        if let Some(code) = &code {
+            transaction.set_recovery_code(code);
+        }
+        Ok::<(), Unavailable>(())
+    });
+    if let Err(unavailable) = wrapped {
+        place.remove_new()?;
+        return Err(OpenError { kind: OpenErrorKind::Io, message: unavailable.reason });
+    }
+    place.finish()?;
+    Ok(made)
+}
+
+/// Makes a new key file, recovery code and data key: everything is sealed anew, and all that the old key opened is
+/// removed. Takes an open store, and closes it.
+///
+/// # Errors
+/// As [`Store::open`]. The store is as before, or everything counts and the next opening removes what is left.
+pub fn replace_data_key(
+    store: Store,
+    place: &KeyPlace,
+    code: &RecoveryCode,
+    options: StoreOptions,
+) -> Result<NewKeyFile, OpenError> {
+    store.close();
+    let directory = store.into_directory();
+    let recovered = recover_closed(&directory)?;
+    let LogState::Goes { file, .. } = &recovered.log else {
+        return Err(OpenError::damaged("the data was damaged meanwhile; start the service once".to_owned()));
+    };
+    let old = opening::unlock(recovered.store_id, &read_vault(&recovered.state)?, place)?;
+    let key = SymmetricKey::random();
+    let (new, vault) = Sealer::create(recovered.store_id, &key);
+    let vault = new.rewrap_by_code(&vault, code);
+    let state = resealing::reseal(&recovered.state, &old, &new, &vault)?;
+    place.write_new(&key)?;
+    resealing::replace(&directory, &recovered, file.generation, &state, &vault)
+        .map_err(|error| OpenError::io(directory.root(), &error))?;
+    // This finishes it, as it would after a kill.
+    Store::open(directory, place, options)?.close();
+    Ok(NewKeyFile { path: place.path().to_owned(), fingerprint: key.fingerprint(), set_aside: None })
+}
+
+/// Reads a store that nobody has open.
+fn recover_closed(directory: &DataDirectory) -> Result<Recovered, OpenError> {
+    let mut recovered = recovery::recover(directory)?;
+    if let SledState::Current(sled) = std::mem::replace(&mut recovered.sled, SledState::Rebuild(None)) {
+        sled.discard();
+    }
+    Ok(recovered)
+}
