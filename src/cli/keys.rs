@@ -54,21 +54,19 @@ pub(super) fn rotate(config: &Config, is_with_data: bool) -> Result<(), Failure>
             .push_str(". Start the service or run the command again; until it says that it is done, keep the old key file and code too");
         Failure::from(error)
     };
-    let (made, what) = if is_with_data {
+    let (made, rest) = if is_with_data {
         let made = rotation::replace_data_key(store, &place, &code, config.store).map_err(undone)?;
-        (
-            made,
-            "Every secret is sealed anew, and what was sealed before is removed from this directory. Backups",
-        )
+        (made, "Every secret is sealed anew, and what was sealed before is removed from this directory.")
     } else {
         let made = rotation::rotate(&store, &place, code);
         store.close();
-        (made.map_err(undone)?, "Copies of this directory")
+        let rest = "The old ones open older records in this directory until those have aged out; --data removes them at once.";
+        (made.map_err(undone)?, rest)
     };
     first_start::forget_recovery_code(&Layout::new(&config.data_dir))?;
     print(&format!(
-        "Done: the key file {} is new (fingerprint {}), and the recovery code above counts.\n\
-         {what} that were made before still open with the old ones.\n",
+        "Done: the key file {} is new (fingerprint {}), and the recovery code above counts.\n{rest}\n\
+         Backups that were made before still open with the old ones.\n",
         made.path.display(),
         made.fingerprint
     ));
