@@ -52,8 +52,11 @@ pub async fn serve(
 ) -> io::Result<()> {
     let listeners = listeners.start()?;
     let limits = &app.config.limits;
-    let connections =
-        Connections::new(connections_that_fit(limits.connections), limits.connections_per_address);
+    let connections = Connections::new(
+        connections_that_fit(limits.connections),
+        limits.connections_per_address,
+        limits.trusted_proxies.clone(),
+    );
     let graceful = GracefulShutdown::new();
     let server = Arc::new(Server { app: Arc::clone(&app), tls, http: http(limits) });
 

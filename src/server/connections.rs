@@ -5,7 +5,6 @@
 //! on is never closed.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -14,6 +13,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 use tracing::warn;
 
+use crate::config::TrustedProxies;
 use crate::domain::client_address::ClientAddress;
 
 /// A request that takes longer than this to arrive makes room before connections that are merely idle.
@@ -117,6 +117,7 @@ impl Connection {
 pub struct Connections {
     most: usize,
     most_per_network: usize,
+    proxies: TrustedProxies,
     open: Mutex<Open>,
     freed: Notify,
 }
@@ -148,9 +149,15 @@ pub struct Place {
 
 impl Connections {
     /// Room for so many, and so many of one address.
-    pub fn new(most: usize, most_per_network: usize) -> Arc<Self> {
+    pub fn new(most: usize, most_per_network: usize, proxies: TrustedProxies) -> Arc<Self> {
         let open = Mutex::new(Open::default());
-        Arc::new(Self { most, most_per_network, open, freed: Notify::new() })
+        Arc::new(Self { most, most_per_network, proxies, open, freed: Notify::new() })
+    }
+
+    /// What connections of one client are counted under; nothing where it is a proxy, behind which is everybody.
+    fn network_of(&self, client: ClientAddress) -> Option<ClientAddress> {
+        let is_proxy = client == ClientAddress::UnixSocket || self.proxies.trusts(client);
+        (!is_proxy).then(|| client.network())
     }
 
     /// A place for a new connection; another one may have to make room for it.
@@ -162,7 +169,7 @@ impl Connections {
     }
 
     fn admit_at(self: &Arc<Self>, client: ClientAddress, now: Instant) -> Result<Place, Full> {
-        let network = network_of(client);
+        let network = self.network_of(client);
         let mut open = self.lock();
         let of_network = network.and_then(|network| open.by_network.get(&network).copied());
         if of_network.unwrap_or_default() >= self.most_per_network {
@@ -241,19 +248,6 @@ impl Drop for Place {
     }
 }
 
-/// What connections of one client are counted under. One household has a whole IPv6 /64 network (RFC 6177); the Unix
-/// socket is this machine's proxy, behind which is everybody.
-fn network_of(client: ClientAddress) -> Option<ClientAddress> {
-    match client {
-        ClientAddress::Network(IpAddr::V6(address)) => {
-            let network = Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX));
-            Some(ClientAddress::Network(IpAddr::V6(network)))
-        }
-        ClientAddress::Network(IpAddr::V4(_)) => Some(client),
-        ClientAddress::UnixSocket => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -281,7 +275,7 @@ mod tests {
             ([(Working, 9000), (Working, 0), (Working, 1)], None),
         ];
         for (doing, expected) in cases {
-            let connections = Connections::new(3, 100);
+            let connections = Connections::new(3, 100, TrustedProxies::default());
             let places: Vec<Place> = doing
                 .iter()
                 .map(|_| connections.admit(client("192.0.2.1")).expect("there is room"))
@@ -299,7 +293,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_address_makes_room_for_itself() {
-        let connections = Connections::new(100, 2);
+        let connections = Connections::new(100, 2, TrustedProxies::default());
         let admit = |text: &str| {
             connections.admit(client(text)).inspect(|place| place.connection.begin(Activity::Idle))
         };
