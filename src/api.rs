@@ -6,6 +6,7 @@ mod auth;
 mod browser;
 mod connection_tests;
 mod connectors;
+mod document_rules;
 mod error;
 mod forwarded;
 mod health;

@@ -5,8 +5,10 @@ use std::sync::Arc;
 use hyper::StatusCode;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use crate::api::auth::Caller;
+use crate::api::document_rules::{add_scope_rules, moment_or_nothing};
 use crate::api::error::ApiError;
 use crate::api::list_query;
 use crate::api::reply::Reply;
@@ -30,19 +32,36 @@ use crate::store::{Index, Transaction};
 #[schemars(rename = "ApiKeyBody")]
 pub struct ApiKeyBody {
     /// For people.
+    #[schemars(length(max = NAME_MAX_CHARACTERS))]
     name: Field<String>,
     /// What the key may do; a key without scopes may do nothing.
+    #[schemars(length(max = SCOPES_MAX))]
     api_key_scopes: Field<Vec<ScopeBody>>,
     /// When the key stops working, as RFC 3339.
+    #[schemars(schema_with = "moment_or_nothing")]
     expires_at: Field<String>,
 }
 
 /// A scope as it is sent: names, or `*` for any.
 #[derive(Debug, Deserialize, Serialize, JsonSchema)]
-#[schemars(rename = "ApiKeyScope")]
+#[serde(try_from = "Map<String, Value>")]
+#[schemars(rename = "ApiKeyScope", transform = add_scope_rules, !try_from)]
 pub struct ScopeBody {
     controller: String,
     action: String,
+}
+
+/// By itself serde would take a list of two texts for a scope too.
+impl TryFrom<Map<String, Value>> for ScopeBody {
+    type Error = &'static str;
+
+    fn try_from(mut attributes: Map<String, Value>) -> Result<Self, Self::Error> {
+        let mut text = |name| match attributes.remove(name) {
+            Some(Value::String(text)) => Ok(text),
+            Some(_) | None => Err("a scope has a controller and an action"),
+        };
+        Ok(Self { controller: text("controller")?, action: text("action")? })
+    }
 }
 
 /// An API key as it is shown.

@@ -29,7 +29,7 @@ pub const JOB_ID: Parameter = Parameter {
 };
 
 /// Most buckets that one test asks for one by one.
-const PROBE_BUCKETS_MAX: usize = 100;
+pub const PROBE_BUCKETS_MAX: usize = 100;
 
 /// A test job.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -63,6 +63,7 @@ pub struct FailureView<'a> {
     verdict: VerdictView<'a>,
     /// What is to be known besides; left out where there is nothing.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(default)]
     notes: Vec<VerdictView<'a>>,
 }
 
@@ -117,6 +118,7 @@ pub struct BucketListView<'a> {
     cloud_buckets: Vec<BucketView<'a>>,
     /// What is to be known besides, for example that the list is cut; left out where there is nothing.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(default)]
     notes: Vec<VerdictView<'a>>,
 }
 

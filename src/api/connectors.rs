@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::api::auth::Caller;
+use crate::api::connection_tests::PROBE_BUCKETS_MAX;
 use crate::api::error::ApiError;
 use crate::api::list_query;
 use crate::api::reply::Reply;
@@ -14,9 +15,10 @@ use crate::api::request::{Call, Field, SecretText, names_of_segment};
 use crate::api::routes::Answer;
 use crate::api::trail::{Trail, record_reveals};
 use crate::domain::audit_event::AuditKind;
+use crate::domain::bucket;
 use crate::domain::connector::{
-    Connector, ConnectorName, ConnectorPatch, Settings, TEXT_MAX_CHARACTERS, parse_options, parse_provider,
-    parse_text, parse_url, parse_url_proxy,
+    Connector, ConnectorName, ConnectorPatch, OPTIONS_MAX_CHARACTERS, Settings, TEXT_MAX_CHARACTERS,
+    parse_options, parse_provider, parse_text, parse_url, parse_url_proxy,
 };
 use crate::domain::listing::ConnectorAttribute;
 use crate::domain::patch::Patch;
@@ -38,21 +40,27 @@ pub struct ConnectorBody {
     /// Unique; 1 to 255 characters, not all digits. Required to create one.
     name: Field<String>,
     /// Endpoint: an http or https URL, or a host with an optional port (then https).
+    #[schemars(length(max = TEXT_MAX_CHARACTERS), extend("format" = "endpoint"))]
     url: Field<String>,
     /// Proxy: an http, https or socks5 URL, or a host with an optional port (then http).
+    #[schemars(length(max = TEXT_MAX_CHARACTERS), extend("format" = "proxy"))]
     url_proxy: Field<String>,
     /// The kind of service; `generic_s3` unless set.
     provider: Field<String>,
     /// The region that requests are signed for.
+    #[schemars(length(max = TEXT_MAX_CHARACTERS))]
     region: Field<String>,
     /// The public half of the credentials.
+    #[schemars(length(max = TEXT_MAX_CHARACTERS))]
     access_key: Field<String>,
     /// The secret half of the credentials.
+    #[schemars(length(max = TEXT_MAX_CHARACTERS))]
     secret_key: Field<SecretText>,
     /// s3fs mount options, separated by comma.
+    #[schemars(length(max = OPTIONS_MAX_CHARACTERS), extend("format" = "mount-options"))]
     options: Field<String>,
     /// Buckets to ask for one by one where the key may not list them: in a test alone, ignored otherwise.
-    #[schemars(with = "Option<Vec<String>>")]
+    #[schemars(with = "Option<Vec<String>>", length(max = PROBE_BUCKETS_MAX), inner(length(min = 1, max = bucket::NAME_MAX_CHARACTERS)))]
     pub probe_buckets: Field<Vec<String>>,
 }
 

@@ -1,26 +1,31 @@
 //! The OpenAPI 3.1 document, made from the table of routes and the types that are served.
 
-use std::sync::LazyLock;
+use std::sync::OnceLock;
 
 use hyper::body::Bytes;
 use schemars::generate::SchemaSettings;
 use schemars::{Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
+use crate::api::document_rules::of_parameter;
 use crate::api::error::ErrorBody;
 use crate::api::reply::Reply;
 use crate::api::request::Call;
 use crate::api::routes::{Access, Answer, ROUTES, Route};
 
 /// The document as text; it never changes while the program runs.
-static DOCUMENT: LazyLock<Bytes> = LazyLock::new(|| document().to_string().into());
+static DOCUMENT: OnceLock<Bytes> = OnceLock::new();
 
 /// Shows the document to anybody: it says nothing about what is kept.
-pub fn show(_call: Call) -> Answer {
-    Box::pin(async { Ok(Reply::document(DOCUMENT.clone())) })
+pub fn show(call: Call) -> Answer {
+    Box::pin(async move {
+        let list_items_max = call.app.config.limits.list_items;
+        let document = DOCUMENT.get_or_init(|| document(list_items_max).to_string().into());
+        Ok(Reply::document(document.clone()))
+    })
 }
 
-fn document() -> Value {
+fn document(list_items_max: usize) -> Value {
     let settings = SchemaSettings::draft2020_12().with(|settings| {
         settings.definitions_path = "/components/schemas".into();
         settings.meta_schema = None;
@@ -29,7 +34,7 @@ fn document() -> Value {
     let mut paths: Map<String, Value> = Map::new();
     for route in &ROUTES {
         let methods = paths.entry(route.path).or_insert_with(|| json!({}));
-        methods[route.method.as_str().to_lowercase()] = operation(route, &mut generator);
+        methods[route.method.as_str().to_lowercase()] = operation(route, list_items_max, &mut generator);
     }
     generator.subschema_for::<ErrorBody>();
     json!({
@@ -53,21 +58,16 @@ fn document() -> Value {
     })
 }
 
-fn operation(route: &Route, generator: &mut SchemaGenerator) -> Value {
+fn operation(route: &Route, list_items_max: usize, generator: &mut SchemaGenerator) -> Value {
     let mut operation = json!({ "operationId": route.operation, "summary": route.summary });
     let mut parameters: Vec<Value> = route.path.split('/').filter_map(path_parameter).collect();
     parameters.extend(route.query.iter().map(|parameter| {
-        let kind = if parameter.is_integer {
-            json!({ "type": "integer", "minimum": 0 })
-        } else {
-            json!({ "type": "string" })
-        };
         json!({
             "name": parameter.name,
             "in": "query",
             "required": parameter.is_required,
             "description": parameter.description,
-            "schema": kind,
+            "schema": of_parameter(parameter, list_items_max),
         })
     }));
     if !parameters.is_empty() {
@@ -78,16 +78,16 @@ fn operation(route: &Route, generator: &mut SchemaGenerator) -> Value {
     }
     let mut responses = Map::new();
     for (status, description, schema) in route.replies {
-        let mut response = json!({ "description": description });
+        let mut response = json!({ "description": description, "headers": headers(*status) });
         if let Some(schema) = schema {
             response["content"] = content(&schema(generator));
         }
         responses.insert(status.to_string(), response);
     }
     for (status, description) in error_replies(route) {
-        let schema = generator.subschema_for::<ErrorBody>();
-        responses
-            .insert(status.to_owned(), json!({ "description": description, "content": content(&schema) }));
+        let content = content(&generator.subschema_for::<ErrorBody>());
+        let response = json!({ "description": description, "headers": headers(status), "content": content });
+        responses.insert(status.to_string(), response);
     }
     operation["responses"] = responses.into();
     match &route.access {
@@ -120,28 +120,47 @@ fn content(schema: &Schema) -> Value {
     json!({ "application/json": { "schema": schema } })
 }
 
+/// The headers that answers of a status have.
+fn headers(status: u16) -> Value {
+    let own = match status {
+        201 => Some(("Location", "The address of what was made.", json!({ "type": "string" }))),
+        401 => Some(("WWW-Authenticate", "So that a browser asks.", json!({ "type": "string" }))),
+        429 | 503 => {
+            let seconds = json!({ "type": "integer", "minimum": 0 });
+            Some(("Retry-After", "Seconds to wait.", seconds))
+        }
+        _ => None,
+    };
+    let common = ("X-Request-Id", "The request's ID, as in the log.", json!({ "type": "string" }));
+    let headers = own.into_iter().chain([common]).map(|(name, description, schema)| {
+        let header = json!({ "description": description, "required": true, "schema": schema });
+        (name.to_owned(), header)
+    });
+    Value::Object(headers.collect())
+}
+
 /// The errors that a route can answer with.
-fn error_replies(route: &Route) -> Vec<(&'static str, &'static str)> {
+fn error_replies(route: &Route) -> Vec<(u16, &'static str)> {
     let has_parameter = route.path.contains('{') || route.operation == "result_cloud_connector_test";
     let is_scoped = matches!(route.access, Access::Scoped(..));
-    let has_body = route.body.is_some();
     let candidates = [
-        (has_body, "400", "The body is no JSON, or broke off."),
-        (is_scoped, "401", "No valid credentials."),
-        (is_scoped, "403", "The API key lacks the scope."),
-        (has_parameter, "404", "Nothing has this ID or name."),
-        (has_body, "408", "The body came too slowly."),
-        (route.path.contains("{cloud"), "409", "The name is ambiguous."),
-        (true, "413", "The body is too large."),
-        (true, "414", "The address is too long."),
-        (true, "415", "The body is not sent as JSON."),
-        (true, "422", "Something in the request is not valid."),
+        (true, 400, "The body is no JSON or broke off, or the host is unclear."),
+        (is_scoped, 401, "No valid credentials."),
+        (is_scoped, 403, "The API key lacks the scope, or a page of another site asks for a change."),
+        (has_parameter, 404, "Nothing has this ID or name."),
+        (true, 408, "The body came too slowly."),
+        (route.path.contains("{cloud"), 409, "The name is ambiguous."),
+        (true, 413, "The body is too large."),
+        (true, 414, "The address is too long."),
+        (true, 415, "The body is not sent as JSON."),
+        (true, 421, "The service does not go by this host name."),
+        (true, 422, "Something in the request is not valid."),
         (
             is_scoped,
-            "429",
+            429,
             "Too many failed sign-ins from this address; Retry-After says how many seconds to wait.",
         ),
-        (is_scoped, "503", "Not at the moment; try again later."),
+        (is_scoped, 503, "Not at the moment; try again later."),
     ];
     candidates.into_iter().filter(|(applies, ..)| *applies).map(|(_, status, text)| (status, text)).collect()
 }

@@ -9,7 +9,8 @@ use crate::api::api_keys::{self, ApiKeyBody, ApiKeyListView, ApiKeyView};
 use crate::api::audit_events::{self, AuditEventListView, SecretReaderListView};
 use crate::api::auth::Caller;
 use crate::api::connection_tests::{self, BucketListView, JOB_ID, JobView};
-use crate::api::connectors::{self, ConnectorBody, ConnectorListView, ConnectorView};
+use crate::api::connectors::{self, ConnectorListView, ConnectorView};
+use crate::api::document_rules::{changed_connector, created_connector, tested_connector};
 use crate::api::error::ApiError;
 use crate::api::health::{self, HealthView};
 use crate::api::list_query::{AUDIT_EVENT_LIST, CONNECTOR_LIST, LIMIT, OFFSET};
@@ -95,7 +96,7 @@ pub static ROUTES: [Route; 16] = [
         summary: "Creates a new cloud connector.",
         access: Access::Scoped(scope::CONNECTORS_CREATE, connectors::create),
         query: &[],
-        body: Some(of::<ConnectorBody>),
+        body: Some(created_connector),
         replies: &[(201, "A specific cloud connector.", Some(of::<ConnectorView<'static>>))],
     },
     Route {
@@ -118,7 +119,7 @@ pub static ROUTES: [Route; 16] = [
         summary: "Test an unsaved cloud connector.",
         access: Access::Scoped(scope::CONNECTORS_TEST, connection_tests::create),
         query: &[],
-        body: Some(of::<ConnectorBody>),
+        body: Some(tested_connector),
         replies: &[(202, "An active job.", Some(of::<JobView<'static>>))],
     },
     Route {
@@ -138,7 +139,7 @@ pub static ROUTES: [Route; 16] = [
         summary: "Updates a specific cloud connector.",
         access: Access::Scoped(scope::CONNECTORS_UPDATE, connectors::update),
         query: &[],
-        body: Some(of::<ConnectorBody>),
+        body: Some(changed_connector),
         replies: &[(200, "A specific cloud connector.", Some(of::<ConnectorView<'static>>))],
     },
     Route {

@@ -115,6 +115,7 @@ fn scopes_that_do_not_exist_are_refused() {
         json!("cloud_connectors/index"),
         json!([{ "controller": "cloud_connectors" }]),
         json!([5]),
+        json!([["cloud_connectors", "index"]]),
     ];
     for sent in cases {
         let refused = service.admin().post(KEYS, &json!({ "api_key_scopes": sent })).expect_status(422);

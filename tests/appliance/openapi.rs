@@ -32,6 +32,23 @@ fn the_document_describes_what_is_served() {
         }
     }
 
+    // Rules that a client can check by itself.
+    let schemas = &document["components"]["schemas"];
+    let created = &schemas["CloudConnectorNew"];
+    assert_eq!(created["required"], json!(["name"]));
+    assert_eq!(created["properties"]["provider"]["enum"].as_array().map(Vec::len), Some(13));
+    assert_eq!(created["properties"]["url"]["maxLength"], 1024);
+    assert_eq!(schemas["CloudConnectorTest"]["properties"]["probe_buckets"]["maxItems"], 100);
+    assert!(schemas["CloudConnectorBody"]["required"].is_null());
+    let list = &document["paths"]["/api/v2/cloud_connectors"]["get"];
+    assert_eq!(
+        list["parameters"][0]["schema"],
+        json!({ "type": "integer", "minimum": 0, "maximum": 10_000 })
+    );
+    for status in ["400", "401", "403", "408", "413", "414", "415", "421", "422", "429", "503"] {
+        assert!(list["responses"][status]["headers"]["X-Request-Id"].is_object(), "{status}");
+    }
+
     // What is served has exactly the attributes of its schema.
     let admin = service.admin();
     let created =
