@@ -6,9 +6,9 @@ use schemars::{JsonSchema as _, Schema, SchemaGenerator};
 use serde_json::{Value, json};
 
 use crate::api::connectors::ConnectorBody;
-use crate::api::routes::Parameter;
+use crate::api::routes::{Parameter, Route};
 use crate::domain::connector::NAME_MAX_CHARACTERS;
-use crate::domain::listing::Attribute;
+use crate::domain::listing::{Attribute, AttributeKind, AuditAttribute, ConnectorAttribute};
 use crate::domain::provider::Provider;
 use crate::domain::scope::ALL_RIGHTS;
 
@@ -16,7 +16,10 @@ use crate::domain::scope::ALL_RIGHTS;
 const NAME_PATTERN: &str =
     r"^(?![0-9]+$)(?!(?:-|\.\.?)$)[^\s\x00-\x1f\x7f-\x9f](?:[^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f])?$";
 /// Filters of ids: unset, set, compared with a number, in or not in a list of them.
-const ID_FILTER_PATTERN: &str = r"^(?:(?:!?=)?|(?:[<>]=?|!?=)?-?[0-9]+|!?><-?[0-9]+(?:\|-?[0-9]+)*)$";
+/// What an attribute that is a number is compared with.
+const NUMBER: &str = "-?[0-9]+";
+/// The same for a moment: RFC 3339 without days that only some months have.
+const MOMENT: &str = r"(?:19|20)[0-9]{2}-(?:0[1-9]|1[0-2])-(?:0[1-9]|1[0-9]|2[0-8])T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]Z";
 const HOST_LABEL_PATTERN: &str = "^[0-9A-Za-z-]{0,63}$";
 
 /// A connector that is made: it needs a name, and an endpoint where its provider has none.
@@ -125,20 +128,35 @@ pub fn moment_or_nothing(_generator: &mut SchemaGenerator) -> Schema {
 }
 
 /// The schema of a query parameter.
-pub fn of_parameter(parameter: &Parameter, list_items_max: usize) -> Value {
+pub fn of_parameter(route: &Route, parameter: &Parameter, list_items_max: usize) -> Value {
+    let pattern = |pattern: &str| json!({ "type": "string", "pattern": pattern });
     match (parameter.name, parameter.is_integer) {
         ("limit", _) => json!({ "type": "integer", "minimum": 0, "maximum": list_items_max }),
         ("offset", _) => json!({ "type": "integer", "minimum": 0, "maximum": usize::MAX }),
         (_, true) => json!({ "type": "integer", "minimum": 0 }),
-        ("id", false) => json!({ "type": "string", "pattern": ID_FILTER_PATTERN }),
         ("sort_by", false) => {
-            let names: Vec<&str> = Attribute::ALL.iter().map(|attribute| attribute.name()).collect();
+            // A list is ordered by what it is filtered by.
+            let names = route.query.iter().map(|parameter| parameter.name);
+            let names: Vec<&str> = names.filter(|name| filter_kind(name).is_some()).collect();
             let key = format!("(?:{})(?::(?:asc|desc))?", names.join("|"));
-            json!({ "type": "string", "pattern": format!("^(?:{key}(?:[|,]{key})*)?$") })
+            pattern(&format!("^(?:{key}(?:[|,]{key})*)?$"))
         }
+        (name, false) if filter_kind(name) == Some(AttributeKind::Number) => pattern(&filter_pattern(NUMBER)),
+        (name, false) if filter_kind(name) == Some(AttributeKind::Moment) => pattern(&filter_pattern(MOMENT)),
         (_, false) if parameter.is_required => json!({ "type": "string", "minLength": 1 }),
         (_, false) => json!({ "type": "string" }),
     }
+}
+
+/// How a filter of any list compares, by the attribute's name; the lists agree on names that several have.
+fn filter_kind(name: &str) -> Option<AttributeKind> {
+    let of_connector = ConnectorAttribute::parse(name).map(Attribute::kind);
+    of_connector.or_else(|| AuditAttribute::parse(name).map(Attribute::kind))
+}
+
+/// Unset, set, compared with one value, or with several.
+fn filter_pattern(value: &str) -> String {
+    format!(r"^(?:(?:!?=)?|(?:[<>]=?|!?=)?{value}|!?><{value}(?:\|{value})*)$")
 }
 
 fn properties_of(schema: &mut Schema) -> &mut Value {

@@ -67,7 +67,7 @@ fn operation(route: &Route, list_items_max: usize, generator: &mut SchemaGenerat
             "in": "query",
             "required": parameter.is_required,
             "description": parameter.description,
-            "schema": of_parameter(parameter, list_items_max),
+            "schema": of_parameter(route, parameter, list_items_max),
         })
     }));
     if !parameters.is_empty() {
