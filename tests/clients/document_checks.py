@@ -5,7 +5,8 @@ usage: document_checks.py BINARY [SECONDS]
 Two rounds of SECONDS each (40 without it), with the user's password and with an API key, each against a new data
 directory. Afterwards the service's own log must show no 500, only documented statuses, and a success of every
 operation.
-Everything runs in a network namespace of its own: addresses that schemathesis makes up lead nowhere.
+Everything runs in a network namespace of its own: addresses that schemathesis makes up lead nowhere. Where there can be
+none, connectors are not tested, and that is said.
 """
 
 import ctypes
@@ -27,6 +28,7 @@ ROUND_SECS = 40
 SEED = 20260501
 CLONE_NEWUSER, CLONE_NEWNET = 0x10000000, 0x40000000
 SIOCSIFFLAGS, IFF_UP_RUNNING = 0x8914, 0x41
+TEST = "/api/v2/cloud_connectors/-/test"
 FOLDER = os.path.dirname(os.path.abspath(__file__))
 # Answered before a route is known: an address that is none, and a method that an address does not take.
 WITHOUT_ROUTE = {400, 404, 405, 414, 421}
@@ -62,7 +64,7 @@ def credentials_of_key(world):
     return f'[auth.openapi.key]\nbearer = "{key}"\n', str(key_id)
 
 
-def run_schemathesis(address, directory, credentials, own_key_id, seconds):
+def run_schemathesis(address, directory, credentials, own_key_id, seconds, excluded):
     config = os.path.join(directory, "schemathesis.toml")
     with open(config, "w", encoding="utf-8") as file:
         file.write(CONFIGURATION + credentials)
@@ -73,6 +75,7 @@ def run_schemathesis(address, directory, credentials, own_key_id, seconds):
     command = [os.path.join(os.path.dirname(sys.executable), "schemathesis"), "--config-file", config, "--no-color",
                "run", f"http://{address}/api/v2/openapi.json", "--checks", "all", "--max-time", str(seconds),
                "--seed", str(SEED), "--continue-on-failure", "--generation-database", "none", "--warnings", "off"]
+    command += [argument for path in excluded for argument in ("--exclude-path", path)]
     finished = subprocess.run(command, cwd=directory, env=environment, stdin=subprocess.DEVNULL, check=False,
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=seconds * 3 + 120,
                               encoding="utf-8", errors="replace")
@@ -81,7 +84,7 @@ def run_schemathesis(address, directory, credentials, own_key_id, seconds):
     return int(made.group(1)) if made else 0
 
 
-def check_log(printed, document):
+def check_log(printed, document, excluded):
     """What the service's log says of the requests: returns how many there were."""
     line = re.compile(r' request method=(\S+) route="([^"]*)" status=(\d+) ')
     answered = [match.groups() for match in map(line.search, printed) if match]
@@ -96,13 +99,14 @@ def check_log(printed, document):
         assert str(status) in documented, f"{method} {route}: {status} is not in the document"
         if status < 300:
             succeeded.add((method.lower(), route))
-    wanted = {(method, path) for path, methods in document["paths"].items() for method in methods}
+    wanted = {(method, path) for path, methods in document["paths"].items() for method in methods
+              if path not in excluded}
     equal(sorted(wanted - succeeded), [], "operations that never succeeded")
     assert "panicked" not in "".join(printed)
     return len(answered)
 
 
-def check_round(binary, directory, credentials_of, seconds):
+def check_round(binary, directory, credentials_of, seconds, excluded):
     server = Connectord(binary, directory)
     try:
         world = World(server, None)
@@ -111,9 +115,9 @@ def check_round(binary, directory, credentials_of, seconds):
         for number in range(1, 6):
             world.raw("POST", "/cloud_connectors", json.dumps({"name": f"saved {number}", **SAVED}))
         before = len(server.printed)
-        cases = run_schemathesis(server.address, directory, credentials, own_key_id, seconds)
+        cases = run_schemathesis(server.address, directory, credentials, own_key_id, seconds, excluded)
         equal(server.stop(), 0, "status of connectord")
-        requests = check_log(server.printed[before:], document)
+        requests = check_log(server.printed[before:], document, excluded)
         assert requests > 300, f"only {requests} requests"
         return f"{cases} cases, {requests} requests"
     finally:
@@ -126,16 +130,16 @@ def main():
     binary = os.path.abspath(sys.argv[1])
     seconds = int(sys.argv[2]) if len(sys.argv) == 3 else ROUND_SECS
     rounds = [credentials_of_admin, credentials_of_key]
+    excluded = []
     if not leave_network():
-        print("skipped: schemathesis: this process may not make a network namespace, run it as root")
-        print(f"0 passed, 0 failed, {len(rounds)} skipped")
-        return 0
+        print("skipped: tests of made-up connectors: this process may not make a network namespace, run it as root")
+        excluded = [TEST]
     failed = 0
     for credentials_of in rounds:
         title = f"schemathesis {credentials_of.__doc__}"
         with tempfile.TemporaryDirectory(prefix="connectord-document-") as directory:
             try:
-                said = check_round(binary, directory, credentials_of, seconds)
+                said = check_round(binary, directory, credentials_of, seconds, excluded)
             except Exception as exception:  # pylint: disable=broad-except
                 failed += 1
                 print(f"FAILED  {title}\n{exception}", flush=True)
