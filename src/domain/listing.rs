@@ -9,7 +9,7 @@ mod pattern;
 use std::cmp::Ordering;
 use std::sync::Arc;
 
-pub use self::attribute::Attribute;
+pub use self::attribute::{Attribute, AttributeKind};
 pub use self::audit_attribute::AuditAttribute;
 pub use self::connector_attribute::ConnectorAttribute;
 pub use self::filter::Filter;

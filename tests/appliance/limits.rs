@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use crate::harness::http::basic;
-use crate::harness::service::{PASSWORD, Service, TestDirectory, binary, ready_address};
+use crate::harness::service::{PASSWORD, Service, TestDirectory, binary, clean_environment, ready_address};
 
 const CONNECTORS: &str = "/api/v2/cloud_connectors";
 
@@ -140,6 +140,8 @@ fn when_all_connections_are_taken_the_idle_make_room_and_running_requests_do_not
     for settings in ["connections = 4\n", "connections_per_address = 4\n"] {
         let directory = TestDirectory::new();
         let service = start(&directory, settings);
+        // The password is known from here on: what takes long would count as slow below.
+        service.admin().get(CONNECTORS).expect_status(200);
         let mut idle: Vec<TcpStream> = (0..4)
             .map(|_| {
                 let mut stream = connect(&service);
@@ -223,14 +225,15 @@ fn readers_that_take_nothing_or_too_little_are_closed() {
 fn the_usual_limit_of_open_files_is_raised() {
     let directory = TestDirectory::new();
     let data = directory.path().join("data").display().to_string();
-    let mut service = std::process::Command::new("sh")
+    let mut command = std::process::Command::new("sh");
+    clean_environment(&mut command);
+    let command = command
         .args(["-c", "ulimit -Sn 64; exec \"$0\" \"$@\""])
         .arg(binary())
         .args(["serve", "--listen", "127.0.0.1:0", "--data-dir", &data])
         .stdout(std::process::Stdio::piped())
-        .stderr(std::process::Stdio::null())
-        .spawn()
-        .expect("sh runs");
+        .stderr(std::process::Stdio::null());
+    let mut service = command.spawn().expect("sh runs");
     let address = ready_address(&mut service).expect("it starts");
     let mut held: Vec<TcpStream> =
         (0..200).map(|_| TcpStream::connect(&address).expect("connected")).collect();

@@ -51,8 +51,14 @@ fn a_list_of_many_is_recorded_by_few_changes() {
 #[test]
 fn refused_logins_are_added_up_and_evict_nothing() {
     let directory = TestDirectory::new();
-    let start =
-        || start_bounded(directory.path(), &[("AUDIT_KEEP_COUNT", "20"), ("AUDIT_LOGIN_KEEP_COUNT", "3")]);
+    let start = || {
+        let settings = [
+            ("AUDIT_KEEP_COUNT", "20"),
+            ("AUDIT_LOGIN_KEEP_COUNT", "3"),
+            ("LIMITS_FAILURES_PER_ADDRESS", "10000"),
+        ];
+        start_bounded(directory.path(), &settings)
+    };
     let service = start();
     service.admin().post(CONNECTORS, &secret_body("a")).expect_status(201);
     let key = service.make_key(&["*/*"]);

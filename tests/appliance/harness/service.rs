@@ -49,13 +49,18 @@ pub fn binary() -> PathBuf {
 pub fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(binary());
     command.args(arguments).stdin(Stdio::null());
+    clean_environment(&mut command);
+    command
+}
+
+/// Takes out what the service would read or refuse: the settings of the tests themselves.
+pub fn clean_environment(command: &mut Command) {
     for (name, _) in std::env::vars_os() {
         let name = name.to_string_lossy().into_owned();
         if name.starts_with("CONNECTORD_") || name == "NOTIFY_SOCKET" || name == "CREDENTIALS_DIRECTORY" {
             command.env_remove(name);
         }
     }
-    command
 }
 
 /// The address in the ready line of a service whose output is piped; `None` where it ends without one, or says none in
