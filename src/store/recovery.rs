@@ -153,9 +153,11 @@ fn read_newest(
             match replay_onto_sled(newest, &header, sled, loaded)? {
                 Some(recovered) if is_behind_mark(recovered.position.sequence)? => return Ok(None),
                 Some(recovered) => return Ok(Some(recovered)),
-                None => {
-                    Some(format!("its commit {sled_sequence} is not in the newest generation of the log"))
-                }
+                // Killed while sled was still behind a log that was just rewritten: no damage, the log has it all.
+                None if sled_sequence < header.base.sequence => None,
+                None => Some(format!(
+                    "its commit {sled_sequence} does not agree with the newest generation of the log"
+                )),
             }
         }
         Ok(_) => return Ok(None),
