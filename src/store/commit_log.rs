@@ -247,4 +247,16 @@ mod tests {
         let (scan, commits) = read(&file);
         assert!(scan.damage.is_some() && commits == 8, "{scan:?}");
     }
+
+    #[test]
+    fn no_commit_follows_the_last_sequence() {
+        let state = State::default();
+        let header = Header { store_id: [7; 16], generation: 4, base: state.position(u64::MAX, 1000) };
+        let mut file = encode_generation(&header, &state);
+        let mut frame = Vec::new();
+        push_commit(&mut frame, 4, file.len() as u64, &state.position(0, 1000), &[change(1, b"x")]);
+        file.extend_from_slice(&frame);
+        let (scan, commits) = read(&file);
+        assert!(scan.damage.is_some() && commits == 1, "{scan:?}");
+    }
 }

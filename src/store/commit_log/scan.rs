@@ -114,7 +114,7 @@ pub(crate) fn scan(path: &Path, generation: u64, mut visit: impl FnMut(Entry)) -
                 !std::mem::replace(&mut is_state_complete, true)
             }
             Entry::Commit(position, _) => {
-                is_state_complete && position.sequence == scan.position.sequence + 1
+                is_state_complete && scan.position.sequence.checked_add(1) == Some(position.sequence)
             }
         };
         if let Entry::Commit(position, _) = &entry {
