@@ -9,6 +9,8 @@ mod connectors;
 mod document_rules;
 mod error;
 mod forwarded;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod health;
 mod list_query;
 mod openapi;

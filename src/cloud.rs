@@ -6,6 +6,8 @@
 
 mod azure;
 mod errand;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod http;
 mod paging;
 mod place;

@@ -9,6 +9,8 @@ pub mod bucket;
 pub mod client_address;
 pub mod connector;
 pub mod endpoint;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 pub mod job;
 pub mod listing;
 pub mod masked;

@@ -17,6 +17,7 @@
 //!   of `store::commit_log`; sled follows; `store::opening` trusts nothing.
 //! - `store::rotation`: new key files, recovery codes and data keys; `store::resealing` seals everything anew.
 //! - `domain`: types and rules without I/O, which all others use.
+//! - `fuzzing`: what has to hold for any bytes, for each parser of foreign ones; only in tests and in `tests/fuzz`.
 //!
 //! Direction: cli → server → api → app → {audit, jobs, store, cloud, credentials} → domain; a test checks it.
 //!
@@ -33,6 +34,8 @@ mod cloud;
 mod config;
 mod credentials;
 mod domain;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod jobs;
 mod random;
 mod server;

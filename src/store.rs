@@ -28,6 +28,8 @@ use arc_swap::ArcSwap;
 use tokio::sync::mpsc;
 use tracing::error;
 
+#[cfg(any(test, fuzzing))]
+pub use commit_log::fuzz as fuzz_commit_log;
 pub use directory::{DataDirectory, Layout, remove_if_present, write_private_file};
 pub use index::Index;
 pub use key_file::KeyPlace;

@@ -204,13 +204,13 @@ async fn look(app: &App, headers: &HeaderMap, source: &Source) -> Result<Caller,
 }
 
 /// What an `Authorization` header holds.
-enum Sent {
+pub(super) enum Sent {
     Password { user: String, password: Secret },
     Key(KeyText),
 }
 
 impl Sent {
-    fn parse(value: &str) -> Option<Self> {
+    pub(super) fn parse(value: &str) -> Option<Self> {
         match value.split_once(' ') {
             Some((scheme, rest)) if scheme.eq_ignore_ascii_case("basic") => Self::parse_basic(rest.trim()),
             Some((scheme, rest)) if scheme.eq_ignore_ascii_case("bearer") => {

@@ -80,11 +80,16 @@ async fn ask_for_page(errand: &Errand<'_>, marker: Option<String>) -> Result<Pag
     let mut parameters = vec![("comp", "list"), ("maxresults", PAGE_CONTAINERS)];
     parameters.extend(marker.as_deref().map(|marker| ("marker", marker)));
     let url = with_query(&errand.url, &parameters);
-    let answer = errand.client.send(sign(errand, Method::GET, url)?.for_list()).await?;
+    let request = sign(errand, Method::GET, url)?.for_list();
+    read_answer(errand, &errand.client.send(request).await?)
+}
+
+/// Reads a page of the list, or a verdict on what the answer is instead.
+pub(super) fn read_answer(errand: &Errand<'_>, answer: &Answer) -> Result<Page<String>, Verdict> {
     match (answer.status, root_element(answer.text()).as_deref()) {
-        (200, Some("EnumerationResults")) => read_page(&answer),
-        (200..=299, _) => Err(verdict::not_the_service(errand, &answer, Service::Azure)),
-        _ => Err(read_error(errand, &answer)),
+        (200, Some("EnumerationResults")) => read_page(answer),
+        (200..=299, _) => Err(verdict::not_the_service(errand, answer, Service::Azure)),
+        _ => Err(read_error(errand, answer)),
     }
 }
 

@@ -4,7 +4,7 @@
 //! elements that real servers leave out. So only its signing is used. Source of the protocol: Amazon S3 API
 //! Reference, ListBuckets, HeadBucket, GetBucketLocation.
 
-mod answer;
+pub(super) mod answer;
 mod details;
 mod signing;
 
@@ -21,7 +21,7 @@ use crate::domain::provider::Provider;
 use crate::domain::verdict::{Findings, Verdict};
 
 use answer::Mark;
-pub use details::add as add_details;
+pub use details::{add as add_details, read_head};
 
 /// Buckets of one page, where the service pages on request. Amazon refuses lists without it for the largest accounts.
 const PAGE_BUCKETS: &str = "1000";
@@ -41,7 +41,7 @@ pub async fn list(errand: &Errand<'_>) -> Result<Findings, Verdict> {
 pub async fn probe(errand: &Errand<'_>, name: &str) -> Result<Bucket, Unreachable> {
     let mut bucket = Bucket::named(name.to_owned());
     let answer = head(errand, name).await.map_err(|_| Unreachable::Failed)?;
-    details::read_head(errand, &answer, &mut bucket);
+    read_head(errand, &answer, &mut bucket);
     let is_elsewhere = bucket.location.as_deref().is_some_and(|region| region != errand.signing_region());
     match Unreachable::from_status(answer.status) {
         None => Ok(bucket),

@@ -4,7 +4,7 @@
 //! Source: OpenStack Object Storage API, "Show account details and list containers", and Identity API v3, "Password
 //! authentication with scoped authorization" and "Application credentials".
 
-mod keystone;
+pub(super) mod keystone;
 
 use futures_util::FutureExt as _;
 use hyper::Method;
@@ -26,7 +26,7 @@ use crate::domain::verdict::{Findings, Verdict};
 
 /// An account that was opened.
 pub struct Account {
-    url: Url,
+    pub(super) url: Url,
     token: Secret,
 }
 
@@ -52,8 +52,18 @@ pub async fn sign_in(errand: &Errand<'_>, auth: SwiftAuth) -> Result<Account, Ve
         SwiftAuth::Version1 => sign_in_by_version_1(errand).await?,
         SwiftAuth::KeystoneVersion3 => keystone::sign_in(errand).await?,
     };
+    open(errand, auth, &storage_url, token)
+}
+
+/// The account at a storage address, where that is one that a test may go to.
+pub(super) fn open(
+    errand: &Errand<'_>,
+    auth: SwiftAuth,
+    storage_url: &str,
+    token: Secret,
+) -> Result<Account, Verdict> {
     errand.client.remember_secret(token.expose());
-    let mut url = endpoint::parse_endpoint(&storage_url).map_err(|_| verdict::no_object_store(auth))?;
+    let mut url = endpoint::parse_endpoint(storage_url).map_err(|_| verdict::no_object_store(auth))?;
     // A host made of what was sent would be looked up and shown.
     let is_new = url.host_str() != errand.url.host_str();
     if is_new && url.host_str().is_some_and(|host| errand.client.has_sent_host(host)) {
@@ -114,10 +124,15 @@ async fn sign_in_by_version_1(errand: &Errand<'_>) -> Result<(String, Secret), V
     let path = url.path().trim_end_matches('/');
     let path = if path.ends_with("/auth/v1") { format!("{path}.0") } else { path.to_owned() };
     url.set_path(&path);
-    let answer = errand.client.send(Request::new(Method::GET, url, headers, errand.url_place)).await?;
+    let request = Request::new(Method::GET, url, headers, errand.url_place);
+    read_sign_in(errand, &errand.client.send(request).await?)
+}
+
+/// The storage address and the token that the answer to a sign-in of version 1 has.
+pub(super) fn read_sign_in(errand: &Errand<'_>, answer: &Answer) -> Result<(String, Secret), Verdict> {
     match answer.status {
         200..=299 => {
-            let not_swift = || verdict::not_the_service(errand, &answer, Service::Swift);
+            let not_swift = || verdict::not_the_service(errand, answer, Service::Swift);
             let token = answer.header("x-auth-token").or_else(|| answer.header("x-storage-token"));
             let token = Secret::new(token.ok_or_else(not_swift)?.to_owned());
             let storage_url = answer.header("x-storage-url").ok_or_else(not_swift)?;
@@ -127,7 +142,7 @@ async fn sign_in_by_version_1(errand: &Errand<'_>) -> Result<(String, Secret), V
         401 | 403 if root_element(answer.text()).as_deref() != Some("Error") => {
             Err(verdict::credentials_wrong())
         }
-        _ => Err(verdict::from_status(errand, &answer, Service::Swift, None)),
+        _ => Err(verdict::from_status(errand, answer, Service::Swift, None)),
     }
 }
 
@@ -140,16 +155,21 @@ async fn ask_for_page(
     let mut parameters = vec![("format", "json")];
     parameters.extend(marker.as_deref().map(|marker| ("marker", marker)));
     let url = with_query(&account.url, &parameters);
-    let answer = errand.client.send(account.request(Method::GET, url)?.for_list()).await?;
+    let request = account.request(Method::GET, url)?.for_list();
+    read_answer(errand, &errand.client.send(request).await?)
+}
+
+/// Reads a page of the list, or a verdict on what the answer is instead.
+pub(super) fn read_answer(errand: &Errand<'_>, answer: &Answer) -> Result<Page<String>, Verdict> {
     let is_list = answer.text().trim_start().starts_with('[');
     match answer.status {
         204 => Ok(Page { buckets: Vec::new(), next: Next::End }),
-        200 if is_list => read_page(&answer),
-        200..=299 => Err(verdict::not_the_service(errand, &answer, Service::Swift)),
+        200 if is_list => read_page(answer),
+        200..=299 => Err(verdict::not_the_service(errand, answer, Service::Swift)),
         401 => Err(verdict::token_refused()),
         // The token is good, it was made a moment ago.
         403 => Err(verdict::list_not_allowed()),
-        _ => Err(verdict::from_status(errand, &answer, Service::Swift, None)),
+        _ => Err(verdict::from_status(errand, answer, Service::Swift, None)),
     }
 }
 

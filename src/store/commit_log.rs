@@ -15,8 +15,12 @@
 //! bad place. Requests share a write and a sync, so a batch that was not synced may have lost its first page and kept
 //! its second: a bad place is an append that did not end where only frames of its own batch follow, else damage.
 
+#[cfg(any(test, fuzzing))]
+mod fuzzing;
 mod scan;
 
+#[cfg(any(test, fuzzing))]
+pub use fuzzing::fuzz;
 pub(crate) use scan::{Entry, ReadError, Scan, read_file_header, scan};
 
 use crate::store::state::{Change, Key, POSITION_BYTES, Position, State};

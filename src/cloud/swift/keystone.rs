@@ -120,11 +120,15 @@ pub async fn sign_in(errand: &Errand<'_>) -> Result<(String, Secret), Verdict> {
     let body = Bytes::from_owner(body);
     let headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("application/json"))]);
     let request = Request { body, ..Request::new(Method::POST, url, headers, errand.url_place) }.for_list();
-    let answer = errand.client.send(request).await?;
+    read_sign_in(errand, &errand.client.send(request).await?)
+}
+
+/// The storage address and the token that the answer has.
+pub fn read_sign_in(errand: &Errand<'_>, answer: &Answer) -> Result<(String, Secret), Verdict> {
     match answer.status {
-        200 | 201 => read(errand, &answer),
+        200 | 201 => read(errand, answer),
         401 => Err(verdict::credentials_wrong()),
-        _ => Err(verdict::from_status(errand, &answer, Service::Swift, None)),
+        _ => Err(verdict::from_status(errand, answer, Service::Swift, None)),
     }
 }
 

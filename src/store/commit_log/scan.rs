@@ -66,10 +66,19 @@ impl From<io::Error> for ReadError {
 
 /// Reads the file of a generation, calling `visit` for each good frame in order, also behind damaged places.
 /// Memory: one frame at a time.
-pub(crate) fn scan(path: &Path, generation: u64, mut visit: impl FnMut(Entry)) -> Result<Scan, ReadError> {
+pub(crate) fn scan(path: &Path, generation: u64, visit: impl FnMut(Entry)) -> Result<Scan, ReadError> {
     let file = File::open(path)?;
     let file_bytes = file.metadata()?.len();
-    let mut reader = BufReader::with_capacity(256 * 1024, file);
+    scan_reader(BufReader::with_capacity(256 * 1024, file), file_bytes, generation, visit)
+}
+
+/// [`scan`] of whatever has that many bytes.
+pub(crate) fn scan_reader(
+    mut reader: impl Read + Seek,
+    file_bytes: u64,
+    generation: u64,
+    mut visit: impl FnMut(Entry),
+) -> Result<Scan, ReadError> {
     let header = read_header(&mut reader)?.and_then(|header| match header.generation == generation {
         true => Ok(header),
         false => Err(format!("its name says generation {generation}, its header {}", header.generation)),
@@ -197,7 +206,7 @@ fn parse_frame_header(header: &[u8; FRAME_HEADER_BYTES]) -> Option<(u8, usize, u
 
 /// The offset of the next good frame from `from` on.
 fn find_frame(
-    reader: &mut BufReader<File>,
+    reader: &mut (impl Read + Seek),
     generation: u64,
     from: u64,
     file_bytes: u64,
