@@ -97,13 +97,19 @@ fn is_whole_address(value: &str) -> bool {
     let rest = value.split_once("://").map_or(value, |(_, rest)| rest);
     let authority = rest.split('/').next().unwrap_or_default();
     // The colons within the brackets of an IPv6 address are none before a port.
-    let (host, port) = match authority.split_once(']') {
-        Some((host, after)) => (host, after),
-        None => authority.split_at(authority.find(':').unwrap_or(authority.len())),
+    let (host, port, is_ipv6) = match authority.strip_prefix('[').and_then(|after| after.split_once(']')) {
+        Some((host, port)) => (host, port, true),
+        None => {
+            let (host, port) = authority.split_at(authority.find(':').unwrap_or(authority.len()));
+            (host, port, false)
+        }
     };
     let is_port =
         |digits: &str| digits.bytes().all(|byte| byte.is_ascii_digit()) && digits.parse::<u16>().is_ok();
-    let is_host_sign = |character: char| character.is_alphanumeric() || "-._[:".contains(character);
+    let is_host_sign = |character: char| match is_ipv6 {
+        true => character.is_ascii_hexdigit() || ".:".contains(character),
+        false => character.is_alphanumeric() || "-._".contains(character),
+    };
     !host.is_empty()
         && host.chars().all(is_host_sign)
         && (port.is_empty() || port.strip_prefix(':').is_some_and(is_port))
@@ -178,6 +184,9 @@ mod tests {
         check("proxy=http://u:1234,56@h,x", &["proxy=http://u:1234,56@h", "x"]);
         check("proxy=http://u:1234,ro@h", &["proxy=http://u:1234,ro@h"]);
         check("proxy=http://u:p,uid=5@h", &["proxy=http://u:p,uid=5@h"]);
+        // A bracket alone is none of an IPv6 address.
+        check("proxy=http://u:p],uid=5@h", &["proxy=http://u:p],uid=5@h"]);
+        check("proxy=http://[u:p],uid=5@h", &["proxy=http://[u:p],uid=5@h"]);
         check("http://u:p,w=x@h", &["http://u:p,w=x@h"]);
         check(r"proxy=http://u:p\100a,b@h,x", &[r"proxy=http://u:p\100a,b@h", "x"]);
         check(r"proxy=u:p,b\100h,x", &[r"proxy=u:p,b\100h", "x"]);
