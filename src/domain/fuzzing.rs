@@ -120,6 +120,8 @@ pub fn mount_options(data: &[u8]) {
     if PASSWORD_ENDS.iter().any(|end| before.contains(end) || after.contains(end)) {
         return;
     }
+    // A backslash at the end would make the option with the password a part of another one's value.
+    let before = before.trim_end_matches('\\');
     let [head, tail] = PASSWORD_ENDS;
     let password = format!("{head}{middle}{tail}");
     let escaped = option_list::escape(&password);
