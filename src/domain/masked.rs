@@ -45,9 +45,9 @@ impl MaskedText {
         self.masked.is_some()
     }
 
-    /// Whether the password was left out: this is a masked form, and of no use on its own.
+    /// Whether a password was left out: this is a masked form, or has a piece of one, and is of no use on its own.
     pub fn lacks_password(&self) -> bool {
-        self.masked.is_none() && self.full.expose().contains(":***@")
+        self.full.expose().contains(":***@")
     }
 
     /// What holds its passwords: of a proxy the password, of mount options each option with one.
