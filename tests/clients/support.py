@@ -25,13 +25,14 @@ ATTRIBUTES = ["id", "name", "url", "url_proxy", "provider", "region", "access_ke
 class Connectord:
     """The program under test: started with an empty directory, everything that it prints is kept."""
 
-    def __init__(self, binary, directory):
+    def __init__(self, binary, directory, settings=()):
         self.data_directory = os.path.join(directory, "data")
         password_file = os.path.join(directory, "admin-password")
         with open(password_file, "w", encoding="utf-8") as file:
             file.write(PASSWORD + "\n")
         os.chmod(password_file, 0o600)
         environment = {name: value for name, value in os.environ.items() if not name.startswith("CONNECTORD_")}
+        environment.update(settings)
         self.process = subprocess.Popen(
             [binary, "serve", "--listen", "127.0.0.1:0", "--data-dir", self.data_directory,
              "--admin-password-file", password_file],
