@@ -12,7 +12,8 @@ mod serve;
 mod users;
 
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
@@ -275,7 +276,21 @@ fn lock_data(config: &Config) -> Result<DataDirectory, Failure> {
             config.data_dir.display()
         )));
     }
+    check_owner(&config.data_dir)?;
     Ok(DataDirectory::lock(&config.data_dir).map_err(OpenError::from)?)
+}
+
+/// Files that root makes in the service's directory, the service could not read.
+fn check_owner(data_dir: &Path) -> Result<(), Failure> {
+    let Ok(owner) = std::fs::metadata(data_dir).map(|metadata| metadata.uid()) else { return Ok(()) };
+    let own = rustix::process::geteuid().as_raw();
+    if own == owner {
+        return Ok(());
+    }
+    Err(Failure::usage(format!(
+        "{} belongs to the user with the number {owner}: run this as that user, as in: runuser -u connectord -- connectord …",
+        data_dir.display()
+    )))
 }
 
 /// Prints to standard output; a closed pipe is not our trouble.

@@ -139,7 +139,7 @@ impl Credentials {
     ) -> Result<Arc<ApiKey>, Refused> {
         let now = index.now();
         let Some(key) = index.api_keys().find(text.lookup()).filter(|key| !key.is_expired(now)) else {
-            return Err(self.refuse(client));
+            return Err(self.refuse(client, text.lookup().as_bytes()));
         };
         let sent = Sent {
             client,
@@ -154,9 +154,11 @@ impl Credentials {
         Ok(Arc::clone(key))
     }
 
-    /// Counts a failure that was seen without hashing.
-    pub fn refuse(&self, client: ClientAddress) -> Refused {
-        match self.failures.begin(client.network(), None, Instant::now()) {
+    /// Counts a failure that was seen without hashing. The same thing sent again and again counts as one name: a program
+    /// with a dead key uses up its own tries, and not those of everybody at its address.
+    pub fn refuse(&self, client: ClientAddress, sent: &[u8]) -> Refused {
+        let claim = self.fingerprint(&[b"refused", sent]);
+        match self.failures.begin(client.network(), Some(claim), Instant::now()) {
             Ok(attempt) => {
                 attempt.failed();
                 Refused::Wrong

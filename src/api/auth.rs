@@ -162,9 +162,9 @@ async fn look(app: &App, headers: &HeaderMap, source: &Source) -> Result<Caller,
         // Nobody tried anything: browsers ask like this first.
         return Err(ApiError::unauthorized());
     };
-    let value = value.to_str().ok().filter(|_| values.next().is_none());
-    let sent = value.and_then(Sent::parse);
-    match sent.ok_or_else(|| refused(app.credentials.refuse(source.client), None))? {
+    let text = value.to_str().ok().filter(|_| values.next().is_none());
+    let sent = text.and_then(Sent::parse);
+    match sent.ok_or_else(|| refused(app.credentials.refuse(source.client, value.as_bytes()), None))? {
         Sent::Password { user, password } => {
             // Only a name that exists: people type passwords into the wrong field.
             let subject = || index.users().find(&user).map(|user| user_subject(user));

@@ -34,7 +34,17 @@ pub(super) fn run(config: Config) -> Result<(), Failure> {
     https.as_ref().map_or(Ok(()), Https::check).map_err(Failure::usage)?;
     first_start::check_restored_place(&directory)?;
     // Read before anything is made: a mistake in it should not leave half a first start.
-    let password = first_start::configured_password(config.admin_password_file.as_deref())?;
+    let password = match first_start::configured_password(config.admin_password_file.as_deref()) {
+        // It is for the first start alone, and may well be gone after it.
+        Err(failure) if directory.commit_log().exists() => {
+            warn!(
+                reason = failure.messages.join("; "),
+                "the file with the first password is not used any more"
+            );
+            None
+        }
+        read => read?,
+    };
     let store = Store::open(directory, &key_place(&config), config.store)?;
     first_start::ensure_admin(&store, password)?;
     let https = https.map(|https| https.start().map(|tls| (https, tls)));

@@ -63,7 +63,7 @@ fn who_was_verified_is_never_shut_out_and_nobody_is_by_name_alone() {
             assert_eq!(sign_in("192.0.2.1", "nobody", &format!("wrong {number}")).await, expected);
         }
         assert_eq!(sign_in("192.0.2.1", "owner", "right password").await, 200);
-        assert!(matches!(credentials.refuse(client("192.0.2.1")), Refused::Limited { .. }));
+        assert!(matches!(credentials.refuse(client("192.0.2.1"), b"sent"), Refused::Limited { .. }));
         // Whoever guesses elsewhere does not learn that a guess was right, though it is remembered.
         for number in 1..=3 {
             assert_eq!(sign_in("192.0.2.3", "owner", &format!("wrong {number}")).await, 401);

@@ -1,7 +1,8 @@
 //! A certificate of the service's own: made at the first start, renewed before it runs out or where a name changed.
 
+use std::fs;
 use std::net::IpAddr;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use rcgen::{
     CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, KeyPair, KeyUsagePurpose,
@@ -29,7 +30,7 @@ const RENEW_DAYS: u32 = 30;
 /// What the machine refused.
 pub fn ensure(files: &CertificateFiles, names: &[String]) -> Result<Identity, String> {
     let reason = match Identity::read(files) {
-        Ok(identity) => match flaw(&identity, names) {
+        Ok(identity) => match flaw(&identity, names, made_at(files)) {
             None => return Ok(identity),
             Some(flaw) => flaw,
         },
@@ -45,6 +46,10 @@ pub fn ensure(files: &CertificateFiles, names: &[String]) -> Result<Identity, St
         "made a certificate that signs itself"
     );
     Ok(identity)
+}
+
+fn made_at(files: &CertificateFiles) -> Option<SystemTime> {
+    fs::metadata(&files.certificate).and_then(|metadata| metadata.modified()).ok()
 }
 
 /// `localhost`, this machine's name, that name as mDNS has it, and the addresses.
@@ -67,7 +72,7 @@ pub fn names(listen: IpAddr) -> Vec<String> {
 }
 
 /// Why a certificate has to be made anew.
-fn flaw(identity: &Identity, names: &[String]) -> Option<String> {
+fn flaw(identity: &Identity, names: &[String], made_at: Option<SystemTime>) -> Option<String> {
     let unreadable = || Some("it cannot be read".to_owned());
     let Ok(certificate) = EndEntityCert::try_from(identity.certificate()) else { return unreadable() };
     let Ok(anchor) = anchor_from_trusted_cert(identity.certificate()) else { return unreadable() };
@@ -77,10 +82,13 @@ fn flaw(identity: &Identity, names: &[String]) -> Option<String> {
         let anchor = std::slice::from_ref(&anchor);
         certificate.verify_for_usage(algorithms, anchor, &[], moment, usage, None, None).is_ok()
     };
-    let now = UnixTime::now();
-    let later = UnixTime::since_unix_epoch(Duration::from_secs(now.as_secs()) + DAY * RENEW_DAYS);
-    if !is_valid_at(now) || !is_valid_at(later) {
-        return Some(format!("it is valid for less than {RENEW_DAYS} days, or the clock was wrong"));
+    // A clock that stands before the file was made is wrong, as on a box without a battery before the network sets it: that
+    // is no reason to give up a certificate that clients have come to know.
+    let now = SystemTime::now();
+    let later = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default() + DAY * RENEW_DAYS;
+    let is_clock_right = made_at.is_none_or(|made_at| made_at <= now);
+    if is_clock_right && !is_valid_at(UnixTime::since_unix_epoch(later)) {
+        return Some(format!("it is valid for less than {RENEW_DAYS} days"));
     }
     let is_for = |name: &&String| {
         ServerName::try_from(name.as_str())
@@ -167,7 +175,7 @@ mod tests {
                 .expect("written");
             fs::write(&files.key, key.serialize_pem()).expect("written");
             let identity = Identity::read(&files).expect("read");
-            assert_eq!(flaw(&identity, &["localhost".to_owned()]).is_some(), is_flawed, "{days}");
+            assert_eq!(flaw(&identity, &["localhost".to_owned()], None).is_some(), is_flawed, "{days}");
         }
         fs::remove_dir_all(&directory).expect("removed");
     }

@@ -78,7 +78,6 @@ pub(super) fn open(
     index.time = Timestamp::from_unix_ms(recovered.position.time_ms);
 
     // From here on, files are changed.
-    unlocking::finish(way, left_to_do)?;
     if let (true, LogState::Goes { file, .. }) = (directory.sync_failed().exists(), &recovered.log) {
         warn!("the disk failed to sync before; the commit log is written anew");
         recovered.log =
@@ -86,6 +85,8 @@ pub(super) fn open(
     }
     let log = take_up_log(&directory, &recovered)?;
     directory::sync_names(&directory).map_err(|error| OpenError::io(directory.root(), &error))?;
+    // Only now it is sure that the commit is on disk which the new key file belongs to.
+    unlocking::finish(way, left_to_do)?;
     let resealed = |error: io::Error| OpenError::io(directory.root(), &error);
     let is_resealed = resealing::is_unfinished(&directory, &vault).map_err(resealed)?;
     if is_resealed {

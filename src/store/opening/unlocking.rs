@@ -1,6 +1,6 @@
 //! Opening the secrets: which key the store wants, whether it is there, and what to say where it is not.
 
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use super::{OpenError, VAULT_KEY, undecodable};
 use crate::domain::recovery_code::RecoveryCode;
@@ -83,8 +83,15 @@ pub(super) fn finish(way: Way<'_>, left: LeftToDo) -> Result<(), OpenError> {
     match left {
         LeftToDo::Nothing => Ok(()),
         LeftToDo::TakeNew => {
-            place.finish()?;
-            info!(path = %place.path().display(), "the new key file took its place");
+            // The right key is in hand: a place that cannot be written does not keep the store shut.
+            match place.finish() {
+                Ok(()) => info!(path = %place.path().display(), "the new key file took its place"),
+                Err(error) => error!(
+                    path = %place.new_path().display(),
+                    reason = error.message,
+                    "the new key file could not take its place; put it there by hand, nothing else opens the store"
+                ),
+            }
             Ok(())
         }
         LeftToDo::RemoveNew if place.is_beside_data() => {

@@ -56,6 +56,7 @@ fn refused_logins_are_added_up_and_evict_nothing() {
             ("AUDIT_KEEP_COUNT", "20"),
             ("AUDIT_LOGIN_KEEP_COUNT", "3"),
             ("LIMITS_FAILURES_PER_ADDRESS", "10000"),
+            ("LIMITS_FAILURES_PER_USER_AND_ADDRESS", "10000"),
         ];
         start_bounded(directory.path(), &settings)
     };
