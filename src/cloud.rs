@@ -118,8 +118,7 @@ async fn list(errand: &Errand<'_>) -> Result<Findings, Verdict> {
 
 /// Host and port that a test of these settings connects to, for bounding tests against one of them.
 pub fn endpoint_of(settings: &Settings) -> String {
-    let url = errand::effective_url(settings).ok();
-    let authority = url.and_then(|(url, _)| {
+    let authority = errand::endpoint_in_force(settings).and_then(|url| {
         Some(format!("{}:{}", url.host_str()?.trim_end_matches('.'), url.port_or_known_default()?))
     });
     authority.unwrap_or_default()

@@ -83,7 +83,7 @@ impl<'a> Errand<'a> {
     ) -> Result<Self, Verdict> {
         let settings = &task.settings;
         let options = test_options(settings)?;
-        let (url, url_place) = effective_url(settings)?;
+        let (url, url_place) = effective_url(settings, &options)?;
         let protocol = protocol_of(settings.provider, &url, url_place)?;
         let proxy = effective_proxy(settings, &options, outside, &url)?;
         let missing = verdict::attribute_missing;
@@ -145,13 +145,16 @@ impl<'a> Errand<'a> {
     }
 }
 
+/// The endpoint in force, before anything else of a test is looked at; `None` where a test could not tell either.
+pub fn endpoint_in_force(settings: &Settings) -> Option<Url> {
+    let options = test_options(settings).ok()?;
+    effective_url(settings, &options).ok().map(|(url, _)| url)
+}
+
 /// The endpoint in force, and where it comes from.
-///
-/// # Errors
-/// None is set, or it cannot be understood.
-pub fn effective_url(settings: &Settings) -> Result<(Url, Place), Verdict> {
-    let (text, place) = match (test_options(settings)?.url, &settings.url) {
-        (Some(url), _) => (url, URL_OPTION),
+fn effective_url(settings: &Settings, options: &TestOptions) -> Result<(Url, Place), Verdict> {
+    let (text, place) = match (&options.url, &settings.url) {
+        (Some(url), _) => (url.clone(), URL_OPTION),
         (None, Some(url)) => (url.clone(), URL),
         (None, None) => {
             let access_key = settings.access_key.as_deref();
