@@ -21,8 +21,9 @@ const KEPT_AFTER_SUPERSEDED: Duration = Duration::from_secs(3600);
 const CLOCK_KNOWN_AFTER: Duration = Duration::from_secs(30 * 365 * 86_400);
 /// Newer generations that have to exist before one goes.
 const NEWER_NEEDED: usize = 2;
-/// However fast the log grows, no more files than this are kept: at the usual growth, about 2 GiB written in an hour.
+/// However fast the log grows, no more files and bytes than these are kept beside the newest.
 const GENERATIONS_MAX: usize = 256;
+const KEPT_MAX_BYTES: u64 = 2 << 30;
 
 /// A file of the commit log.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -89,20 +90,44 @@ pub(crate) fn mark_superseded(log: &LogEnd) {
 pub(crate) fn remove_old(layout: &Layout, live_generation: u64) -> io::Result<()> {
     let mut files = list(&layout.commit_log())?;
     files.retain(|file| file.generation <= live_generation);
-    let removable = files.len().saturating_sub(NEWER_NEEDED);
-    for (position, file) in files.iter().take(removable).enumerate() {
-        let superseded_at = fs::metadata(&file.path)?.modified()?;
-        // A box without a clock battery begins in 1970: a time from then says nothing.
-        let is_known = superseded_at > SystemTime::UNIX_EPOCH + CLOCK_KNOWN_AFTER;
-        let is_old = is_known && superseded_at.elapsed().is_ok_and(|age| age >= KEPT_AFTER_SUPERSEDED);
-        let is_too_many = files.len() - position > GENERATIONS_MAX;
-        if !is_old && !is_too_many {
-            break;
-        }
+    let kept = files.iter().map(|file| Kept::read(&file.path)).collect::<io::Result<Vec<Kept>>>()?;
+    for file in files.iter().take(count_removable(&kept)) {
         fs::remove_file(&file.path)?;
         info!(path = %file.path.display(), "removed a superseded generation of the commit log");
     }
     Ok(())
+}
+
+/// What decides whether a generation stays.
+#[derive(Debug, Clone, Copy)]
+struct Kept {
+    length_bytes: u64,
+    /// Whether it was superseded so long ago that no copy reads it any more.
+    is_old: bool,
+}
+
+impl Kept {
+    fn read(path: &Path) -> io::Result<Self> {
+        let metadata = fs::metadata(path)?;
+        let superseded_at = metadata.modified()?;
+        // A box without a clock battery begins in 1970: a time from then says nothing.
+        let is_known = superseded_at > SystemTime::UNIX_EPOCH + CLOCK_KNOWN_AFTER;
+        let is_old = is_known && superseded_at.elapsed().is_ok_and(|age| age >= KEPT_AFTER_SUPERSEDED);
+        Ok(Self { length_bytes: metadata.len(), is_old })
+    }
+}
+
+/// How many of these go, the oldest first: those that are old, and those beyond the limits. The newest stay in any case.
+fn count_removable(kept: &[Kept]) -> usize {
+    let mut left_bytes: u64 = kept.iter().map(|file| file.length_bytes).sum();
+    let candidates = kept.iter().take(kept.len().saturating_sub(NEWER_NEEDED)).enumerate();
+    candidates
+        .take_while(|(position, file)| {
+            let is_too_much = kept.len() - position > GENERATIONS_MAX || left_bytes > KEPT_MAX_BYTES;
+            left_bytes -= file.length_bytes;
+            file.is_old || is_too_much
+        })
+        .count()
 }
 
 /// Makes room on a full disk: removes every generation older than the live one. Says whether there was any.
@@ -116,4 +141,32 @@ pub(crate) fn make_room(layout: &Layout, live_generation: u64) -> bool {
         }
     }
     is_freed
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(files: &[(u64, bool)], expected: usize) {
+        let kept: Vec<Kept> =
+            files.iter().map(|&(length_bytes, is_old)| Kept { length_bytes, is_old }).collect();
+        assert_eq!(count_removable(&kept), expected);
+    }
+
+    #[test]
+    fn old_generations_go_and_young_ones_beyond_the_limits() {
+        const GIB: u64 = 1 << 30;
+        check(&[], 0);
+        check(&[(1, true), (1, true)], 0);
+        check(&[(1, true), (1, false), (1, false)], 1);
+        check(&[(1, false), (1, true), (1, false), (1, false)], 0);
+        check(&[(1, true), (1, true), (1, true), (1, true)], 2);
+        check(&[(1, false); GENERATIONS_MAX], 0);
+        check(&[(1, false); GENERATIONS_MAX + 3], 3);
+        check(&[(GIB, false), (GIB, false), (GIB, false), (1, false)], 2);
+        check(&[(2 * GIB, false), (1, false), (1, false), (1, false)], 1);
+        // However large, the newest two stay.
+        check(&[(9 * GIB, false), (9 * GIB, false), (9 * GIB, false)], 1);
+    }
 }

@@ -137,21 +137,21 @@ fn copy_file(from: &Path, to: &Path, wait: &mut dyn FnMut(usize)) {
 #[test]
 fn a_live_copy_at_full_speed_is_a_backup() {
     let copies = count(3, 60);
-    let (acknowledged, _) = check("live copy", copy_at_full_speed, copies, 100, &[]);
+    let (acknowledged, _) = check("live copy", copy_at_full_speed, copies, 100, &SHORT_TRAIL);
     figure(&format!("live copy, cp -r: {copies} copies, {acknowledged} acknowledged writes, 0 lost"));
 }
 
 #[test]
 fn a_slow_live_copy_is_a_backup() {
     let copies = count(3, 60);
-    let (acknowledged, _) = check("slow live copy", copy_throttled, copies, 100, &[]);
+    let (acknowledged, _) = check("slow live copy", copy_throttled, copies, 100, &SHORT_TRAIL);
     figure(&format!("live copy, 20 MB/s: {copies} copies, {acknowledged} acknowledged writes, 0 lost"));
 }
 
 #[test]
 fn a_live_copy_over_changes_of_the_generation_is_a_backup() {
-    // A new store for every few copies: no more than 64 generations are kept, however young.
-    let (stores, copies) = (count(1, 5), count(3, 6));
+    // A new store for every few copies: no more than 256 generations are kept, however young.
+    let (stores, copies) = (count(1, 10), count(3, 3));
     let variables = [("CONNECTORD_STORE_LOG_GROWTH_KIB", "64"), SHORT_TRAIL[0], SHORT_TRAIL[1]];
     let (mut acknowledged, mut generations) = (0, 0);
     for _ in 0..stores {
