@@ -44,7 +44,7 @@ pub(super) fn rotate(config: &Config, is_with_data: bool) -> Result<(), Failure>
     let place = key_place(config);
     place.check_replaceable()?;
     let store = open_store(config)?;
-    place.check_new_is_free()?;
+    rotation::check_rotatable(&store, &place)?;
     let code = new_recovery_code();
     // Before anything counts: a code that nobody saw would be worth nothing.
     show_code(&code)?;

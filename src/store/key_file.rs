@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
 use crate::store::directory::{self, Layout};
-use crate::store::opening::OpenError;
+use crate::store::file_system::is_mount_point;
+use crate::store::opening::{OpenError, OpenErrorKind};
 use crate::store::sealing::SymmetricKey;
 
 /// A key file is one short line.
@@ -90,6 +91,13 @@ impl KeyPlace {
                  command, and then make the credential of the new file"
             )));
         }
+        if is_mount_point(&self.path) {
+            return Err(OpenError::refused(format!(
+                "{path} is mounted as a single file, as containers do it: no other file can take its place, and nothing was \
+                 changed. Mount the directory that it is in instead; or put a copy of it into a directory that can be written, \
+                 give that as CONNECTORD_SECRET_KEY_FILE to this command, and then mount the new file"
+            )));
+        }
         self.check_link()
     }
 
@@ -120,10 +128,7 @@ impl KeyPlace {
     }
 
     /// Refuses to write over a file that may be somebody's: only the data directory is ours alone.
-    ///
-    /// # Errors
-    /// Says which file it is.
-    pub fn check_new_is_free(&self) -> Result<(), OpenError> {
+    pub(crate) fn check_new_is_free(&self) -> Result<(), OpenError> {
         if self.is_beside_data || !self.new_path().exists() {
             return Ok(());
         }
@@ -138,7 +143,18 @@ impl KeyPlace {
     pub(crate) fn finish(&self) -> Result<(), OpenError> {
         let renamed =
             fs::rename(self.new_path(), &self.path).and_then(|()| directory::sync_parent(&self.path));
-        renamed.map_err(|error| OpenError::io(&self.new_path(), &error))
+        renamed.map_err(|error| self.not_in_place(OpenErrorKind::Io, &error.to_string()))
+    }
+
+    /// Says what to do with a key that counts and is not in its place.
+    pub(crate) fn not_in_place(&self, kind: OpenErrorKind, reason: &str) -> OpenError {
+        let (new, path) = (self.new_path(), self.path.display());
+        let message = format!(
+            "the key file {} is the one that opens this store, and could not take the place of {path} ({reason}); put what \
+             is there aside, and move it there by hand",
+            new.display()
+        );
+        OpenError { kind, message }
     }
 
     /// Removes a key that nothing was wrapped for.

@@ -78,6 +78,26 @@ pub fn recover(
     made
 }
 
+/// Says whether a new key file can be made beside the one in force, before a code is shown.
+///
+/// # Errors
+/// Says what is in the way.
+pub fn check_rotatable(store: &Store, place: &KeyPlace) -> Result<(), OpenError> {
+    check_in_place(store, place)?;
+    place.check_new_is_free()
+}
+
+/// Refuses where the key file in force could not take its place: another new one would be written over it.
+fn check_in_place(store: &Store, place: &KeyPlace) -> Result<(), OpenError> {
+    let index = store.snapshot();
+    let Some(vault) = &index.vault else { return Ok(()) };
+    let needed = vault.needed_fingerprint();
+    if place.read().fitting(needed).is_ok() || place.read_new().fitting(needed).is_err() {
+        return Ok(());
+    }
+    Err(place.not_in_place(OpenErrorKind::Refused, "something is in the way"))
+}
+
 /// Makes a new key file and lets a new recovery code count; the ones before open the store no more.
 ///
 /// # Errors
@@ -131,7 +151,10 @@ pub fn replace_data_key(
     resealing::replace(&directory, &recovered, file.generation, &state, &vault)
         .map_err(|error| OpenError::io(directory.root(), &error))?;
     // This finishes it, as it would after a kill.
-    Store::open(directory, place, options)?.close();
+    let store = Store::open(directory, place, options)?;
+    let is_in_place = check_in_place(&store, place);
+    store.close();
+    is_in_place?;
     Ok(NewKeyFile { path: place.path().to_owned(), fingerprint: key.fingerprint(), set_aside: None })
 }
 

@@ -86,11 +86,7 @@ pub(super) fn finish(way: Way<'_>, left: LeftToDo) -> Result<(), OpenError> {
             // The right key is in hand: a place that cannot be written does not keep the store shut.
             match place.finish() {
                 Ok(()) => info!(path = %place.path().display(), "the new key file took its place"),
-                Err(error) => error!(
-                    path = %place.new_path().display(),
-                    reason = error.message,
-                    "the new key file could not take its place; put it there by hand, nothing else opens the store"
-                ),
+                Err(error) => error!("{}; it is used from where it is", error.message),
             }
             Ok(())
         }

@@ -3,11 +3,13 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::process::Command;
 
 use serde_json::Value;
 
 use super::{Filled, OTHER_KEY, run};
-use crate::harness::service::{Service, TestDirectory, command};
+use crate::harness::service::{Service, TestDirectory, clean_environment, command};
+use crate::harness::skip;
 
 #[test]
 fn the_key_comes_from_the_configured_place_or_a_systemd_credential() {
@@ -86,4 +88,80 @@ fn a_key_file_inside_the_backup_is_refused() {
     fs::copy(data.join("secret.key"), data.join("sled/secret.key")).expect("copied");
     let (status, said) = try_start(&data.join("sled/secret.key"));
     assert!(status == 2 && said.contains("inside"), "{said}");
+}
+
+/// A command that runs another one with a file mounted on a place, as containers do it; `None` where that is not allowed.
+fn mounting(file: &Path, place: &Path) -> Option<impl Fn(&Command) -> Command + use<>> {
+    const MOUNT: &str = "mount --bind \"$1\" \"$2\"; shift 2; exec \"$@\"";
+    let wrapper = |options: &'static [&'static str]| {
+        let (file, place) = (file.to_owned(), place.to_owned());
+        move |inner: &Command| {
+            let mut command = Command::new("unshare");
+            command.args(options).args(["--mount", "sh", "-ec", MOUNT, "sh"]).arg(&file).arg(&place);
+            command.arg(inner.get_program()).args(inner.get_args());
+            clean_environment(&mut command);
+            command
+        }
+    };
+    let wrappers = [wrapper(&[]), wrapper(&["--map-root-user"])];
+    let is_success = |mut command: Command| command.output().is_ok_and(|output| output.status.success());
+    wrappers.into_iter().find(|wrapper| is_success(wrapper(&Command::new("true"))))
+}
+
+#[test]
+fn a_key_file_that_is_mounted_alone_is_left_before_anything_changes() {
+    let store = Filled::new();
+    let place = TestDirectory::new();
+    let file = place.path().join("key of the container");
+    fs::copy(store.key(), &file).expect("copied");
+    let Some(mounted) = mounting(&file, &store.key()) else {
+        skip("a key file that is mounted alone: this process may not mount, run it as root");
+        return;
+    };
+    let (status, said) = run(mounted(&store.command(&["user", "list"])), "");
+    assert!(status == 0 && said.contains("admin"), "it opens the store: {said}");
+    for arguments in [&["rotate-key"][..], &["rotate-key", "--data"]] {
+        let (status, said) = run(mounted(&store.command(arguments)), "");
+        assert!(status == 2 && said.contains("mounted as a single file"), "{arguments:?} {status} {said}");
+        assert!(said.contains("CONNECTORD_SECRET_KEY_FILE") && !said.contains("recovery code"), "{said}");
+    }
+    assert_eq!(fs::read(&file).expect("read"), fs::read(store.key()).expect("read"));
+    fs::write(&file, OTHER_KEY).expect("written");
+    let (status, said) = run(mounted(&store.command(&["recover"])), &store.code);
+    assert!(status == 2 && said.contains("mounted as a single file"), "{status} {said}");
+    assert_eq!(fs::read_to_string(&file).expect("read"), OTHER_KEY);
+    assert!(
+        !store.data().join("secret.key.new").exists() && !store.data().join("secret.key.other-1").exists()
+    );
+    store.check_whole();
+}
+
+#[test]
+fn a_new_key_that_cannot_take_its_place_opens_the_store_and_is_not_written_over() {
+    let store = Filled::new();
+    let (status, said) = store.run(&["rotate-key"], "");
+    assert_eq!(status, 0, "{said}");
+    // As after a kill; and something that no file can take the place of.
+    let new = store.data().join("secret.key.new");
+    fs::rename(store.key(), &new).expect("moved");
+    fs::create_dir(store.key()).expect("created");
+    let key = fs::read(&new).expect("read");
+    store.check_whole();
+    let log = fs::read_to_string(store.path().join("log.txt")).expect("a log");
+    assert!(log.contains(&format!("{} is the one that opens this store", new.display())), "{log}");
+    for arguments in [&["rotate-key"][..], &["rotate-key", "--data"]] {
+        let (status, said) = store.run(arguments, "");
+        assert!(
+            status == 2 && said.contains("by hand") && !said.contains("recovery code"),
+            "{status} {said}"
+        );
+        assert_eq!(fs::read(&new).expect("read"), key);
+        store.check_whole();
+    }
+    fs::remove_dir(store.key()).expect("removed");
+    store.check_whole();
+    assert!(fs::read(store.key()).expect("read") == key && !new.exists());
+    let (status, said) = store.run(&["rotate-key"], "");
+    assert!(status == 0 && said.contains("Done"), "{said}");
+    store.check_whole();
 }
