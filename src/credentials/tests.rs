@@ -152,6 +152,37 @@ fn keys_with_a_known_lookup_part_count_like_passwords() {
 }
 
 #[test]
+fn a_dead_credential_in_a_loop_uses_up_its_own_tries_alone() {
+    block_on(async {
+        let index = index("right password", 1);
+        let (dead, other) = (generate_key(), generate_key());
+        // A revoked key, and a header that is no credential at all.
+        for is_key in [true, false] {
+            let credentials = Credentials::new(LIMITS);
+            let refuse = async || {
+                let refused = match is_key {
+                    true => credentials.verify_key(&index, client("192.0.2.1"), &dead).await.err(),
+                    false => Some(credentials.refuse(client("192.0.2.1"), b"Digest dead")),
+                };
+                matches!(refused, Some(Refused::Wrong))
+            };
+            for number in 0..50 {
+                assert_eq!(refuse().await, number < 3, "{is_key} {number}");
+            }
+            assert_eq!(sign_in(&credentials, &index, "192.0.2.1", "owner", "right password").await, 200);
+            // Of the six tries of the address three are left, whatever they are spent on.
+            for number in 0..6 {
+                let sent = format!("Digest {number}");
+                let refused = credentials.refuse(client("192.0.2.1"), sent.as_bytes());
+                assert_eq!(matches!(refused, Refused::Wrong), number < 3, "{refused:?}");
+            }
+            let refused = credentials.verify_key(&index, client("192.0.2.1"), &other).await.err();
+            assert!(matches!(refused, Some(Refused::Limited { .. })), "{refused:?}");
+        }
+    });
+}
+
+#[test]
 fn fingerprints_are_keyed_and_unambiguous() {
     let credentials = Credentials::new(LIMITS);
     assert_ne!(credentials.fingerprint(&[b"a", b"b"]), credentials.fingerprint(&[b"ab", b""]));

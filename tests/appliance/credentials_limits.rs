@@ -76,6 +76,29 @@ fn an_address_is_limited_by_whatever_fails_and_its_verified_clients_go_on() {
     service.stop();
 }
 
+#[test]
+fn a_revoked_key_in_a_loop_shuts_nobody_else_out() {
+    let directory = TestDirectory::new();
+    let settings = [
+        ("limits.failures_per_address", "6"),
+        ("limits.failures_per_user_and_address", "2"),
+        ("limits.failure_window_secs", "3600"),
+    ];
+    let service = Service::start_with_settings(directory.path(), &settings);
+    let (revoked, valid) = (service.make_key(&["*/*"]), service.make_key(&["cloud_connectors/index"]));
+    service.admin().delete("/api/v2/users/me/api_keys/1").expect_status(204);
+    // A program that does not give up, and one that sends what is no credential here.
+    for (sent, times) in [(format!("Bearer {revoked}"), 7), ("Negotiate YII=".to_owned(), 3)] {
+        for number in 0..times {
+            let expected = if number < 2 { 401 } else { 429 };
+            assert_eq!(service.anonymous().sending(&sent).get(CONNECTORS).status, expected, "{number}");
+        }
+    }
+    // It was never verified before.
+    service.with_key(&valid).get(CONNECTORS).expect_status(200);
+    service.stop();
+}
+
 /// The clients that a proxy at 127.0.0.1 speaks for, each with how many failures are looked at.
 #[track_caller]
 fn check_forwarded(settings: &[(&str, &str)], cases: &[(&str, u16)]) {
