@@ -42,7 +42,7 @@ struct CommandLine {
 enum Command {
     /// Serves the API; this is what happens without a subcommand.
     Serve(ServeArguments),
-    /// Says whether the configuration is right, and prints the settings in force.
+    /// Says whether the configuration and the certificates in it are right, and prints the settings in force.
     CheckConfig {
         #[command(flatten)]
         settings: SettingsArguments,
@@ -195,7 +195,7 @@ pub fn run() -> ExitCode {
         }
         Command::CheckConfig { defaults: true, .. } => check_config::print_defaults(),
         Command::CheckConfig { settings, .. } => load(&settings, [])
-            .and_then(|in_force| check_config::run(settings.config_file().as_deref(), &in_force)),
+            .and_then(|in_force| check_config::run(settings.config_file().as_deref(), in_force)),
         Command::Verify { dir, scratch } => rescue::verify(LOG, &dir, scratch.as_deref()),
         Command::Backup { settings, dir } => {
             load(&settings, []).and_then(|settings| rescue::backup(&settings.into_config(), &dir))

@@ -244,19 +244,54 @@ fn mistakes_end_the_start_before_anything_is_made() {
         (&certificate, "", "needs tls_key_file"),
     ];
     let data = directory.path().join("data");
+    let run = |arguments: &[&str], certificate: &str, key: &str| {
+        let output = command(arguments)
+            .args(["--data-dir", &data.display().to_string()])
+            .env("CONNECTORD_TLS", "files")
+            .env("CONNECTORD_TLS_CERTIFICATE_FILE", certificate)
+            .env("CONNECTORD_TLS_KEY_FILE", key)
+            .stdout(Stdio::null())
+            .output()
+            .expect("it runs");
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
     for (certificate, key, said) in cases {
-        let output =
-            command(&["serve", "--listen", "127.0.0.1:0", "--data-dir", &data.display().to_string()])
-                .env("CONNECTORD_TLS", "files")
-                .env("CONNECTORD_TLS_CERTIFICATE_FILE", certificate)
-                .env("CONNECTORD_TLS_KEY_FILE", key)
-                .stdout(Stdio::null())
-                .output()
-                .expect("it runs");
-        let text = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.code() == Some(2) && text.contains(said), "{said}: {text}");
+        let (status, text) = run(&["serve", "--listen", "127.0.0.1:0"], certificate, key);
+        let line = text.lines().find(|line| line.contains(said));
+        assert!(status == Some(2) && line.is_some(), "{said}: {text}");
+        // The same before a start, in the same words.
+        let (status, text) = run(&["check-config"], certificate, key);
+        assert!(status == Some(2) && text.lines().find(|line| line.contains(said)) == line, "{said}: {text}");
         assert!(!data.join("sled").exists() && !data.join("secret.key").exists());
     }
+    assert_eq!(run(&["check-config"], &certificate, &key), (Some(0), String::new()));
+}
+
+#[test]
+fn every_mistake_in_certificates_is_said_before_a_start() {
+    let directory = TestDirectory::new();
+    let pair = Pair::at(directory.path());
+    pair.renew();
+    let config = directory.path().join("connectord.toml");
+    let check = |settings: &str| {
+        std::fs::write(&config, settings).expect("written");
+        let output = command(&["check-config", "--config", &config.display().to_string()]).output();
+        let output = output.expect("it runs");
+        let text = [output.stdout, output.stderr].concat();
+        (output.status.code(), String::from_utf8_lossy(&text).into_owned())
+    };
+    let ca_file = |path: &str| format!("[cloud]\nca_file = '{path}'\n");
+    let (status, said) =
+        check(&format!("{}{}", pair.settings(), ca_file(&pair.certificate.display().to_string())));
+    assert!(status == Some(0) && said.contains("is right") && said.contains("tls = \"files\""), "{said}");
+    std::fs::write(&pair.certificate, "no PEM").expect("written");
+    let (status, said) = check(&format!("{}{}", pair.settings(), ca_file("/no/such/authority")));
+    let both = ["has no certificate", "cloud.ca_file: /no/such/authority cannot be read"];
+    assert!(status == Some(2) && both.iter().all(|part| said.contains(part)), "{said}");
+    // One of the service's own is not made by asking.
+    let (status, said) =
+        check(&format!("tls = 'self-signed'\ndata_dir = '{}/data'\n", directory.path().display()));
+    assert!(status == Some(0) && !directory.path().join("data").exists(), "{said}");
 }
 
 #[test]
