@@ -58,8 +58,10 @@ fn authority(head: &Parts) -> Result<Option<Authority>, ApiError> {
         (Some(value), None) if value.is_empty() => Ok(None),
         (Some(value), None) => {
             let authority = Authority::try_from(value.as_bytes()).ok();
-            // A port that is no port is taken for none by the parser.
-            let has_port = |text: &str| text.rsplit_once(':').is_some_and(|(_, port)| !port.ends_with(']'));
+            // A port that is no port is taken for none by the parser; an empty one is none (RFC 3986, section 3.2.3).
+            let has_port = |text: &str| {
+                text.rsplit_once(':').is_some_and(|(_, port)| !port.is_empty() && !port.ends_with(']'))
+            };
             let bare = authority.filter(|authority| {
                 let text = authority.as_str();
                 !text.contains('@') && (authority.port_u16().is_some() || !has_port(text))
@@ -146,6 +148,9 @@ mod tests {
             "a.internal",
             "box.example.net",
             "NAS.example.com:443",
+            "nas:",
+            "127.0.0.1:",
+            "[::1]:",
             "",
         ] {
             check_status(Method::GET, &[("host", host)], 200);
@@ -157,13 +162,14 @@ mod tests {
             "nas.example.com.evil",
             "a.locale",
             "notnas.example.com",
+            "evil.example:",
             "1.2.3.4.5",
             "999.1.1.1",
         ] {
             check_status(Method::GET, &[("host", host)], 421);
         }
         check_status(Method::GET, &[], 200);
-        for host in ["user@nas", "a b", "na/s", "nas:99999999"] {
+        for host in ["user@nas", "user@nas:", "a b", "na/s", "nas:99999999", "nas::", "nas:8080:", "nas:x"] {
             check_status(Method::GET, &[("host", host)], 400);
         }
         check_status(Method::GET, &[("host", "nas"), ("host", "evil.example")], 400);
@@ -201,5 +207,7 @@ mod tests {
         check_status(Method::POST, &[("host", "nas"), ("origin", "https://nas")], 200);
         check_status(Method::POST, &[("host", "nas"), ("origin", "https://nas:444")], 403);
         check_status(Method::POST, &[("host", "nas:443"), ("origin", "https://nas")], 200);
+        check_status(Method::POST, &[("host", "nas:"), ("origin", "https://nas")], 200);
+        check_status(Method::POST, &[("host", "nas:"), ("origin", "https://nas:444")], 403);
     }
 }
