@@ -425,6 +425,7 @@ mod tests {
         check("[jobs\n", &["line 1"]);
         check("[browser]\nallowed_origins = ['https://a/b']\n", &["line 2", "https://nas.example.com"]);
         check("[limits]\ntrusted_proxies = ['nginx']\n", &["line 2", "10.0.0.0/8", "unix"]);
+        check("[limits]\ntrusted_proxies = ['::ffff:10.0.0.0/8']\n", &["line 2", "IPv4 as IPv4"]);
         check("jobs = 5\n", &["line 1", "jobs", "[jobs]"]);
     }
 

@@ -342,7 +342,8 @@ impl Setting {
                 "write a list of names such as [\"nas.example.com\"], without scheme and port".to_owned()
             }
             Kind::Proxies => {
-                "write a list of addresses and networks such as [\"127.0.0.1\", \"10.0.0.0/8\"], or \"unix\""
+                "write a list of addresses and networks such as [\"127.0.0.1\", \"10.0.0.0/8\"], or \"unix\"; IPv4 as IPv4, \
+                 not as ::ffff:10.0.0.0/8"
                     .to_owned()
             }
         }

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net};
 
 use crate::domain::client_address::ClientAddress;
 
@@ -33,10 +33,17 @@ impl TrustedProxies {
     }
 }
 
+/// Connections have canonical addresses: IPv4 written as IPv6 (`::ffff:a.b.c.d`) would never be met.
 fn parse_network(text: &str) -> Option<IpNet> {
-    // Connections have canonical addresses: IPv4 written as IPv6 would never be met.
-    let address = text.parse::<IpAddr>().map(|address| IpNet::from(address.to_canonical()));
-    address.ok().or_else(|| text.parse().ok())
+    if let Ok(address) = text.parse::<IpAddr>() {
+        return Some(IpNet::from(address.to_canonical()));
+    }
+    let network: IpNet = text.parse().ok()?;
+    let IpAddr::V4(address) = network.addr().to_canonical() else { return Some(network) };
+    // Of a mapped one, the first 96 bits are fixed. Fewer would be all of IPv4 and more: nobody means that.
+    let fixed_bits = network.max_prefix_len() - 32;
+    let prefix = network.prefix_len().checked_sub(fixed_bits)?;
+    Ipv4Net::new(address, prefix).ok().map(IpNet::from)
 }
 
 #[cfg(test)]
@@ -67,6 +74,17 @@ mod tests {
         check(&["10.0.0.0/8"], "11.0.0.1", Some(false));
         check(&["fd00::/8"], "fd12::1", Some(true));
         check(&["0.0.0.0/0"], "fd12::1", Some(false));
+        check(&["::ffff:10.0.0.0/104"], "10.255.0.1", Some(true));
+        check(&["::ffff:10.0.0.0/104"], "11.0.0.1", Some(false));
+        check(&["::ffff:192.0.2.1/128"], "192.0.2.1", Some(true));
+        check(&["::ffff:192.0.2.1/128"], "192.0.2.2", Some(false));
+        check(&["::ffff:0:0/96"], "192.0.2.1", Some(true));
+        check(&["::ffff:0:0/96"], "fd12::1", Some(false));
+        check(&["::/0"], "fd12::1", Some(true));
+        // With the prefix of the IPv4 network it would trust far more than was meant.
+        for wrong in ["::ffff:10.0.0.0/8", "::ffff:10.0.0.0/95"] {
+            check(&[wrong], "10.0.0.1", None);
+        }
         for wrong in ["localhost", "10.0.0.0/33", "10.0.0.0/", "", "127.0.0.1:80", "Unix"] {
             check(&[wrong], "127.0.0.1", None);
         }
