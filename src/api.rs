@@ -207,7 +207,8 @@ async fn read_call(
         None => Body::default(),
     };
     *incoming = None;
-    Ok(Call { path_parameter: path_parameter.to_owned(), query, body, source, app })
+    let is_head = head.method == Method::HEAD;
+    Ok(Call { path_parameter: path_parameter.to_owned(), query, body, source, is_head, app })
 }
 
 /// The client's request id where it is harmless, else a new one.

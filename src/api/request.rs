@@ -35,6 +35,8 @@ pub struct Call {
     pub body: Body,
     /// Where the request comes from.
     pub source: Source,
+    /// Whether the answer goes without its body, as to `HEAD`.
+    pub is_head: bool,
 }
 
 /// Where a request comes from.

@@ -48,7 +48,8 @@ impl Trail {
     }
 }
 
-/// Records that the caller is about to be shown the secrets of these connectors, where that is not known yet.
+/// Records that the caller is about to be shown the secrets of these connectors, where that is not known yet. Nothing is
+/// shown by the head of an answer alone.
 ///
 /// # Errors
 /// It cannot be recorded, or the caller may not see them any more; then they must not be shown.
@@ -58,7 +59,7 @@ pub async fn record_reveals(
     connectors: &[Arc<Connector>],
     now: Timestamp,
 ) -> Result<(), ApiError> {
-    if !caller.sees_secrets() {
+    if !caller.sees_secrets() || call.is_head {
         return Ok(());
     }
     let app = &call.app;

@@ -163,6 +163,29 @@ fn a_secret_is_recorded_before_it_is_shown_and_repeats_are_counted() {
     service.stop();
 }
 
+#[test]
+fn a_head_shows_no_secret_and_is_no_reveal() {
+    let directory = TestDirectory::new();
+    let service = Service::start(directory.path());
+    let (admin, target) = (service.admin(), format!("{CONNECTORS}/a"));
+    let blind = service.with_key(&service.make_key(&["cloud_connectors/*"]));
+    blind.post(CONNECTORS, &secret_body("a")).expect_status(201);
+    let ask_heads = || {
+        for target in [target.as_str(), CONNECTORS] {
+            let head = admin.send("HEAD", target, &[], b"");
+            assert!(head.status == 200 && head.body.is_empty() && head.header("content-length").is_some());
+        }
+    };
+    ask_heads();
+    assert_eq!(count(&admin, "kind=secret_revealed"), 0);
+    admin.get(&target).expect_status(200);
+    // Nor is it a repeat of what was seen.
+    ask_heads();
+    let service = restart(service, directory.path());
+    check(&event(&service.admin(), "kind=secret_revealed"), &json!({ "caller": "user:1", "count": 1 }));
+    service.stop();
+}
+
 fn blind_change(service: &Service, change: &Value) {
     let blind = service.with_key(&service.make_key(&["cloud_connectors/*"]));
     blind.put(&format!("{CONNECTORS}/a"), change).expect_status(200);
