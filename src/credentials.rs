@@ -158,7 +158,7 @@ impl Credentials {
     /// with a dead key uses up its own tries, and not those of everybody at its address.
     pub fn refuse(&self, client: ClientAddress, sent: &[u8]) -> Refused {
         let claim = self.fingerprint(&[b"refused", sent]);
-        match self.failures.begin(client.network(), Some(claim), Instant::now()) {
+        match self.failures.begin(client.network(), claim, Instant::now()) {
             Ok(attempt) => {
                 attempt.failed();
                 Refused::Wrong
@@ -190,14 +190,14 @@ impl Credentials {
         let lane = match self.remembered.recall(&sent.fingerprint, sent.expected, group, now) {
             Recalled::Lately => return Ok(()),
             Recalled::LatelyElsewhere => {
-                self.failures.check(group, Some(sent.claim), now)?;
+                self.failures.check(group, sent.claim, now)?;
                 self.remembered.add_address(&sent.fingerprint, group);
                 return Ok(());
             }
             Recalled::LongAgo => Lane::Known(sent.fingerprint),
             Recalled::Never => {
                 // Before anything else, so that a flood costs little.
-                self.failures.check(group, Some(sent.claim), now)?;
+                self.failures.check(group, sent.claim, now)?;
                 Lane::Address(group)
             }
         };
@@ -208,7 +208,7 @@ impl Credentials {
     /// Known and unknown users take the same way, and the same time.
     async fn verify_in_lane(&self, lane: Lane, sent: Sent<'_>) -> Result<(), Refused> {
         let attempt = match lane {
-            Lane::Address(group) => Some(self.failures.begin(group, Some(sent.claim), Instant::now())?),
+            Lane::Address(group) => Some(self.failures.begin(group, sent.claim, Instant::now())?),
             Lane::Known(_) | Lane::User(_) => None,
         };
         let (hash, secret) = (sent.hash, sent.secret.clone());

@@ -57,27 +57,19 @@ impl Failures {
     ///
     /// # Errors
     /// [`Limited`] where there were too many failures.
-    pub fn check(&self, address: ClientAddress, claim: Option<Claim>, now: Instant) -> Result<(), Limited> {
+    pub fn check(&self, address: ClientAddress, claim: Claim, now: Instant) -> Result<(), Limited> {
         self.lock().check(address, claim, now)
     }
 
-    /// Begins a try, with a claim where it is about a certain user or key.
+    /// Begins a try.
     ///
     /// # Errors
     /// [`Limited`] where there were too many failures; such a try is not counted.
-    pub fn begin(
-        &self,
-        address: ClientAddress,
-        claim: Option<Claim>,
-        now: Instant,
-    ) -> Result<Attempt<'_>, Limited> {
+    pub fn begin(&self, address: ClientAddress, claim: Claim, now: Instant) -> Result<Attempt<'_>, Limited> {
         let mut counts = self.lock();
         counts.check(address, claim, now)?;
-        let claim = claim.map(|claim| (address, claim));
         counts.by_address.add(address, now);
-        if let Some(claim) = claim {
-            counts.by_claim.add(claim, now);
-        }
+        counts.by_claim.add((address, claim), now);
         Ok(Attempt { failures: self, address, claim, is_failure: false })
     }
 
@@ -88,8 +80,8 @@ impl Failures {
 }
 
 impl Counts {
-    fn check(&self, address: ClientAddress, claim: Option<Claim>, now: Instant) -> Result<(), Limited> {
-        let by_claim = claim.map(|claim| self.by_claim.wait(&(address, claim), now)).unwrap_or_default();
+    fn check(&self, address: ClientAddress, claim: Claim, now: Instant) -> Result<(), Limited> {
+        let by_claim = self.by_claim.wait(&(address, claim), now);
         let retry_after = self.by_address.wait(&address, now).max(by_claim);
         if retry_after > Duration::ZERO { Err(Limited { retry_after }) } else { Ok(()) }
     }
@@ -99,7 +91,7 @@ impl Counts {
 pub struct Attempt<'a> {
     failures: &'a Failures,
     address: ClientAddress,
-    claim: Option<(ClientAddress, Claim)>,
+    claim: Claim,
     is_failure: bool,
 }
 
@@ -117,9 +109,7 @@ impl Drop for Attempt<'_> {
         }
         let mut counts = self.failures.lock();
         counts.by_address.give_back(self.address);
-        if let Some(claim) = self.claim {
-            counts.by_claim.give_back(claim);
-        }
+        counts.by_claim.give_back((self.address, self.claim));
     }
 }
 
@@ -189,14 +179,14 @@ mod tests {
         ClientAddress::from_ip(Ipv4Addr::from_bits(number).into())
     }
 
-    fn claim(number: u32) -> Option<Claim> {
+    fn claim(number: u32) -> Claim {
         let mut claim = [0; 32];
         claim[..4].copy_from_slice(&number.to_le_bytes());
-        Some(claim)
+        claim
     }
 
     /// How many of so many failures are looked at.
-    fn fail(failures: &Failures, times: u32, from: u32, claim: Option<Claim>, now: Instant) -> u32 {
+    fn fail(failures: &Failures, times: u32, from: u32, claim: Claim, now: Instant) -> u32 {
         let attempts = (0..times).filter_map(|_| failures.begin(address(from), claim, now).ok());
         attempts.map(Attempt::failed).count() as u32
     }
@@ -215,7 +205,7 @@ mod tests {
     fn an_address_is_limited_whatever_it_claims() {
         let (failures, now) = (Failures::new(LIMITS), Instant::now());
         let taken: u32 = (0..50).map(|number| fail(&failures, 1, 1, claim(number), now)).sum();
-        assert_eq!(taken + fail(&failures, 50, 1, None, now), 20);
+        assert_eq!(taken, 20);
         assert_eq!(failures.lock().by_claim.empty_at.len(), 20, "a limited try leaves nothing behind");
         assert!(failures.begin(address(2), claim(1), now).is_ok());
     }
