@@ -1,5 +1,6 @@
 //! The life of the keys: the recovery walk, wrong and missing keys, where a key file may be, and new keys.
 
+mod failures;
 mod places;
 mod rotation;
 

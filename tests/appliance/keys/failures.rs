@@ -1,0 +1,91 @@
+//! Changes of the key while the file system refuses: nothing takes its place too early, and every refusal is survived.
+
+use std::fs;
+use std::process::Command;
+
+use super::{Filled, run};
+use crate::harness::service::clean_environment;
+use crate::harness::skip;
+
+/// Runs a command on the store while strace lets calls fail: its status, what it says, and whether any failed. `None` where
+/// strace cannot run.
+fn run_failing(
+    store: &Filled,
+    arguments: &[&str],
+    calls: &str,
+    failure: &str,
+) -> Option<(i32, String, bool)> {
+    let (inner, trace) = (store.command(arguments), store.path().join("trace.txt"));
+    let mut traced = Command::new("strace");
+    traced.args([
+        "-f",
+        "-qq",
+        "-e",
+        &format!("trace={calls}"),
+        "-e",
+        &format!("inject={calls}:{failure}"),
+        "-o",
+    ]);
+    traced.arg(&trace).arg(inner.get_program()).args(inner.get_args());
+    clean_environment(&mut traced);
+    if Command::new("strace").arg("-V").output().is_err() {
+        skip("calls that fail while keys are changed: strace is not installed");
+        return None;
+    }
+    let (status, said) = run(traced, "");
+    if said.contains("ptrace") {
+        skip(&format!("calls that fail while keys are changed: strace cannot run: {said}"));
+        return None;
+    }
+    Some((status, said, fs::read_to_string(trace).expect("a trace").contains("(INJECTED)")))
+}
+
+#[test]
+fn a_new_key_file_takes_its_place_after_the_log_is_synced() {
+    let store = Filled::new();
+    let old = fs::read(store.key()).expect("read");
+    let (status, said) = store.run(&["rotate-key"], "");
+    assert_eq!(status, 0, "{said}");
+    // As after a kill before the last step.
+    let (key, waiting) = (fs::read(store.key()).expect("read"), store.data().join("secret.key.new"));
+    fs::rename(store.key(), &waiting).expect("moved");
+    fs::write(store.key(), &old).expect("written");
+    // The commit that the new key belongs to may be in memory alone: then the old one is still needed.
+    let failed = run_failing(&store, &["user", "list"], "fsync,fdatasync", "error=EIO");
+    let Some((status, said, is_failed)) = failed else { return };
+    assert!(status == 1 && is_failed, "{status} {said}");
+    assert!(fs::read(store.key()).expect("read") == old && fs::read(&waiting).expect("read") == key);
+    store.check_whole();
+    assert!(fs::read(store.key()).expect("read") == key && !waiting.exists());
+}
+
+#[test]
+fn a_rename_that_fails_leaves_a_store_that_opens_and_is_not_called_done() {
+    for arguments in [&["rotate-key"][..], &["rotate-key", "--data"]] {
+        let store = Filled::new();
+        let mut refusals = 0;
+        for number in 1.. {
+            assert!(number < 100, "the command never came to its end");
+            let old = fs::read(store.key()).expect("read");
+            let failure = format!("error=EBUSY:when={number}");
+            let Some((status, said, is_failed)) = run_failing(&store, arguments, "rename", &failure) else {
+                return;
+            };
+            let is_done = said.contains("Done");
+            assert_eq!(is_done, status == 0, "{arguments:?} {number}: {status} {said}");
+            if is_done {
+                let is_new = fs::read(store.key()).expect("read") != old;
+                assert!(
+                    is_new && !store.data().join("secret.key.new").exists(),
+                    "{arguments:?} {number}: {said}"
+                );
+            }
+            refusals += usize::from(!is_done);
+            store.check_whole();
+            if !is_failed {
+                break;
+            }
+        }
+        assert!(refusals >= 2, "the new file and its place: {refusals}");
+    }
+}
