@@ -161,6 +161,39 @@ mod tests {
     }
 
     #[test]
+    fn a_clock_that_is_behind_gives_up_none() {
+        let directory = std::env::temp_dir().join(format!("connectord-clock-behind-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&directory);
+        fs::create_dir(&directory).expect("created");
+        let files = CertificateFiles { certificate: directory.join("c.pem"), key: directory.join("k.pem") };
+        let names = ["localhost".to_owned()];
+        // Made in a year: as a clock sees it that lost its battery.
+        let key = KeyPair::generate().expect("a key");
+        let mut parameters = CertificateParams::new(&names[..]).expect("parameters");
+        parameters.not_before = OffsetDateTime::now_utc() + DAY * 364;
+        parameters.not_after = OffsetDateTime::now_utc() + DAY * 1000;
+        fs::write(&files.certificate, parameters.self_signed(&key).expect("signed").pem()).expect("written");
+        fs::write(&files.key, key.serialize_pem()).expect("written");
+        let made = Identity::read(&files).expect("read").fingerprint();
+        let set_made_at = |made_at: SystemTime| {
+            let file = fs::File::options().append(true).open(&files.certificate).expect("opened");
+            file.set_modified(made_at).expect("set");
+        };
+        let ensure = |names: &[String]| ensure(&files, names).expect("made").fingerprint();
+        set_made_at(SystemTime::now() + DAY * 365);
+        assert_eq!(ensure(&names), made);
+        // A clock that is right, and a certificate that is not.
+        set_made_at(SystemTime::now() - DAY);
+        assert_ne!(ensure(&names), made);
+        // What else is wrong with it counts whatever the clock says.
+        set_made_at(SystemTime::now() + DAY * 365);
+        let before = Identity::read(&files).expect("read").fingerprint();
+        assert_eq!(ensure(&names), before);
+        assert_ne!(ensure(&["nas.example.com".to_owned()]), before);
+        fs::remove_dir_all(&directory).expect("removed");
+    }
+
+    #[test]
     fn one_near_its_end_is_flawed() {
         let directory = std::env::temp_dir().join(format!("connectord-near-end-{}", std::process::id()));
         let _ = fs::remove_dir_all(&directory);
