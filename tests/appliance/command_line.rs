@@ -1,5 +1,7 @@
 //! The command line: first start, users, configuration, signals, and what is said about mistakes.
 
+mod upkeep;
+
 use std::io::Write;
 use std::process::{Command, Output, Stdio};
 
