@@ -8,7 +8,7 @@ use tokio::signal::unix::Signal;
 use tracing::{error, info};
 
 use crate::config::TlsConfig;
-use crate::server::self_signed;
+use crate::server::self_signed::{self, Names};
 use crate::server::tls::{CertificateFiles, Identity, Tls};
 use crate::store::Layout;
 
@@ -19,7 +19,7 @@ const REREAD_INTERVAL: Duration = Duration::from_secs(24 * 3600);
 pub(super) struct Https {
     files: CertificateFiles,
     /// What it has to be valid for, where it is of the service's own making.
-    own_names: Option<Vec<String>>,
+    own_names: Option<Names>,
 }
 
 impl Https {
@@ -33,7 +33,7 @@ impl Https {
             }
             TlsConfig::SelfSigned => {
                 let files = CertificateFiles { certificate: layout.tls_certificate(), key: layout.tls_key() };
-                Some(Self { files, own_names: Some(self_signed::names(listen)) })
+                Some(Self { files, own_names: Some(Names::of_this_machine(listen)) })
             }
         }
     }
@@ -96,11 +96,19 @@ impl Https {
     }
 
     fn announce(&self, identity: &Identity) {
+        let names = self.own_names.as_ref().map(|names| names.covered_by(identity).join(" "));
         info!(
             path = %self.files.certificate.display(),
             fingerprint_sha256 = identity.fingerprint(),
             is_self_signed = self.own_names.is_some(),
+            names,
             "https is spoken with this certificate; compare the fingerprint with what a browser shows"
         );
+        if let Some(address) = self.own_names.as_ref().and_then(|names| names.missed_address(identity)) {
+            info!(
+                address,
+                "the certificate is not for this machine's address; use one of its names, or remove its file and start again"
+            );
+        }
     }
 }
