@@ -18,6 +18,7 @@ mod reply;
 mod request;
 mod routes;
 mod trail;
+mod users;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -182,6 +183,11 @@ async fn answer(
         Access::Public(handler) => {
             handler(read_call(app, route, path_parameter, head, incoming, source).await?).await
         }
+        Access::SignedIn(handler) => {
+            let caller = auth::authenticate(&app, &head.headers, &source).await?;
+            caller.label().clone_into(&mut outline.caller);
+            handler(caller, read_call(app, route, path_parameter, head, incoming, source).await?).await
+        }
         Access::Scoped(right, handler) => {
             let caller = auth::authenticate(&app, &head.headers, &source).await?;
             caller.label().clone_into(&mut outline.caller);
@@ -191,7 +197,7 @@ async fn answer(
     }
 }
 
-/// Reads what the handler needs; of a scoped route only after the caller was let in.
+/// Reads what the handler needs; of a route that is not public only after the caller was let in.
 async fn read_call(
     app: Arc<App>,
     route: &Route,

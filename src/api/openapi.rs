@@ -90,10 +90,15 @@ fn operation(route: &Route, list_items_max: usize, generator: &mut SchemaGenerat
         responses.insert(status.to_string(), response);
     }
     operation["responses"] = responses.into();
+    let credentials = json!([{ "password": [] }, { "key": [] }, { "bare_key": [] }]);
     match &route.access {
         Access::Public(_) => operation["security"] = json!([]),
+        Access::SignedIn(_) => {
+            operation["security"] = credentials;
+            operation["description"] = "API key scope: none, any API key will do".into();
+        }
         Access::Scoped(right, _) => {
-            operation["security"] = json!([{ "password": [] }, { "key": [] }, { "bare_key": [] }]);
+            operation["security"] = credentials;
             operation["description"] =
                 format!("API key scope: {} / {}", right.controller, right.action).into();
         }
@@ -143,9 +148,10 @@ fn headers(status: u16) -> Value {
 fn error_replies(route: &Route) -> Vec<(u16, &'static str)> {
     let has_parameter = route.path.contains('{') || route.operation == "result_cloud_connector_test";
     let is_scoped = matches!(route.access, Access::Scoped(..));
+    let is_signed_in = !matches!(route.access, Access::Public(_));
     let candidates = [
         (true, 400, "The body is no JSON or broke off, or the host is unclear."),
-        (is_scoped, 401, "No valid credentials."),
+        (is_signed_in, 401, "No valid credentials."),
         (is_scoped, 403, "The API key lacks the scope, or a page of another site asks for a change."),
         (has_parameter, 404, "Nothing has this ID or name."),
         (true, 408, "The body came too slowly."),
@@ -156,11 +162,11 @@ fn error_replies(route: &Route) -> Vec<(u16, &'static str)> {
         (true, 421, "The service does not go by this host name."),
         (true, 422, "Something in the request is not valid."),
         (
-            is_scoped,
+            is_signed_in,
             429,
             "Too many failed sign-ins from this address; Retry-After says how many seconds to wait.",
         ),
-        (is_scoped, 503, "Not at the moment; try again later."),
+        (is_signed_in, 503, "Not at the moment; try again later."),
     ];
     candidates.into_iter().filter(|(applies, ..)| *applies).map(|(_, status, text)| (status, text)).collect()
 }

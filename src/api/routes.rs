@@ -17,6 +17,7 @@ use crate::api::list_query::{AUDIT_EVENT_LIST, CONNECTOR_LIST, LIMIT, OFFSET};
 use crate::api::openapi;
 use crate::api::reply::Reply;
 use crate::api::request::Call;
+use crate::api::users::{self, CurrentUserView};
 use crate::domain::scope::{self, Right};
 
 /// What a handler returns.
@@ -26,6 +27,8 @@ pub type Answer = Pin<Box<dyn Future<Output = Result<Reply, ApiError>> + Send>>;
 pub enum Access {
     /// Anybody.
     Public(fn(Call) -> Answer),
+    /// Callers with valid credentials, whatever they may do.
+    SignedIn(fn(Caller, Call) -> Answer),
     /// Callers with the right.
     Scoped(Right, fn(Caller, Call) -> Answer),
 }
@@ -74,11 +77,12 @@ const CONNECTORS: &str = "/api/v2/cloud_connectors";
 const CONNECTION_TEST: &str = "/api/v2/cloud_connectors/-/test";
 const SECRET_READERS: &str = "/api/v2/cloud_connectors/{cloud_connector_id}/secret_readers";
 const AUDIT_EVENTS: &str = "/api/v2/audit_events";
+const CURRENT_USER: &str = "/api/v2/users/me";
 const API_KEY: &str = "/api/v2/users/me/api_keys/{api_key_id}";
 const API_KEYS: &str = "/api/v2/users/me/api_keys";
 
 /// Every route.
-pub static ROUTES: [Route; 16] = [
+pub static ROUTES: [Route; 17] = [
     Route {
         method: Method::GET,
         path: CONNECTORS,
@@ -175,6 +179,16 @@ pub static ROUTES: [Route; 16] = [
         query: AUDIT_EVENT_LIST,
         body: None,
         replies: &[(200, "List of audit events.", Some(of::<AuditEventListView<'static>>))],
+    },
+    Route {
+        method: Method::GET,
+        path: CURRENT_USER,
+        operation: "show_current_user",
+        summary: "Displays the caller: the current user, what was signed in with, and the scopes that are held.",
+        access: Access::SignedIn(users::me),
+        query: &[],
+        body: None,
+        replies: &[(200, "The caller.", Some(of::<CurrentUserView<'static>>))],
     },
     Route {
         method: Method::GET,
@@ -327,6 +341,7 @@ mod tests {
             .map(|route| {
                 let access = match &route.access {
                     Access::Public(_) => "public".to_owned(),
+                    Access::SignedIn(_) => "signed in".to_owned(),
                     Access::Scoped(right, _) => format!("{} / {}", right.controller, right.action),
                 };
                 format!("{} {}: {access}", route.method, route.path)
@@ -342,6 +357,7 @@ mod tests {
             "DELETE /api/v2/cloud_connectors/{cloud_connector_id}: cloud_connectors / destroy",
             "GET /api/v2/cloud_connectors/{cloud_connector_id}/secret_readers: audit_events / index",
             "GET /api/v2/audit_events: audit_events / index",
+            "GET /api/v2/users/me: signed in",
             "GET /api/v2/users/me/api_keys: api_keys / index",
             "POST /api/v2/users/me/api_keys: api_keys / create",
             "GET /api/v2/users/me/api_keys/{api_key_id}: api_keys / show",
@@ -351,5 +367,14 @@ mod tests {
             "GET /healthz: public",
         ];
         assert_eq!(listed, golden);
+    }
+
+    #[test]
+    fn every_ordinary_right_opens_a_route() {
+        for right in scope::ALL_RIGHTS {
+            let opens =
+                ROUTES.iter().any(|route| matches!(&route.access, Access::Scoped(own, _) if *own == right));
+            assert_eq!(opens, !right.is_explicit, "{right:?}");
+        }
     }
 }

@@ -9,39 +9,45 @@ pub struct Right {
     pub action: &'static str,
     /// No wildcard grants it.
     pub is_explicit: bool,
+    /// What it is for, to people who choose.
+    pub summary: &'static str,
 }
 
-const fn ordinary(controller: &'static str, action: &'static str) -> Right {
-    Right { controller, action, is_explicit: false }
+const fn ordinary(controller: &'static str, action: &'static str, summary: &'static str) -> Right {
+    Right { controller, action, is_explicit: false, summary }
 }
 
 /// List connectors.
-pub const CONNECTORS_INDEX: Right = ordinary("cloud_connectors", "index");
+pub const CONNECTORS_INDEX: Right = ordinary("cloud_connectors", "index", "List connectors.");
 /// Add a connector.
-pub const CONNECTORS_CREATE: Right = ordinary("cloud_connectors", "create");
+pub const CONNECTORS_CREATE: Right = ordinary("cloud_connectors", "create", "Add a connector.");
 /// See one connector.
-pub const CONNECTORS_SHOW: Right = ordinary("cloud_connectors", "show");
+pub const CONNECTORS_SHOW: Right = ordinary("cloud_connectors", "show", "See one connector.");
 /// Change a connector.
-pub const CONNECTORS_UPDATE: Right = ordinary("cloud_connectors", "update");
+pub const CONNECTORS_UPDATE: Right = ordinary("cloud_connectors", "update", "Change a connector.");
 /// Remove a connector.
-pub const CONNECTORS_DESTROY: Right = ordinary("cloud_connectors", "destroy");
+pub const CONNECTORS_DESTROY: Right = ordinary("cloud_connectors", "destroy", "Remove a connector.");
 /// Test a connector.
-pub const CONNECTORS_TEST: Right = ordinary("cloud_connectors", "test");
+pub const CONNECTORS_TEST: Right = ordinary("cloud_connectors", "test", "Test a connector.");
 /// See secret keys and proxy passwords.
-pub const CONNECTORS_GET_SECRET_KEY: Right =
-    Right { controller: "cloud_connectors", action: "get_secret_key", is_explicit: true };
+pub const CONNECTORS_GET_SECRET_KEY: Right = Right {
+    controller: "cloud_connectors",
+    action: "get_secret_key",
+    is_explicit: true,
+    summary: "See secret keys and proxy passwords.",
+};
 /// List one's API keys.
-pub const API_KEYS_INDEX: Right = ordinary("api_keys", "index");
+pub const API_KEYS_INDEX: Right = ordinary("api_keys", "index", "List one's API keys.");
 /// Make an API key.
-pub const API_KEYS_CREATE: Right = ordinary("api_keys", "create");
+pub const API_KEYS_CREATE: Right = ordinary("api_keys", "create", "Make an API key.");
 /// See one API key.
-pub const API_KEYS_SHOW: Right = ordinary("api_keys", "show");
+pub const API_KEYS_SHOW: Right = ordinary("api_keys", "show", "See one API key.");
 /// Change an API key.
-pub const API_KEYS_UPDATE: Right = ordinary("api_keys", "update");
+pub const API_KEYS_UPDATE: Right = ordinary("api_keys", "update", "Change an API key.");
 /// Revoke an API key.
-pub const API_KEYS_DESTROY: Right = ordinary("api_keys", "destroy");
+pub const API_KEYS_DESTROY: Right = ordinary("api_keys", "destroy", "Revoke an API key.");
 /// See the audit trail.
-pub const AUDIT_EVENTS_INDEX: Right = ordinary("audit_events", "index");
+pub const AUDIT_EVENTS_INDEX: Right = ordinary("audit_events", "index", "See the audit trail.");
 
 /// Every right there is. The position is the bit in a [`RightSet`], in memory only.
 pub const ALL_RIGHTS: [Right; 13] = [

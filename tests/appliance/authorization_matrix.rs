@@ -8,24 +8,36 @@ use serde_json::json;
 use crate::harness::http::{Client, Response, basic};
 use crate::harness::service::{Service, TestDirectory};
 
-/// Method, path, scope; `None` for public routes.
-const GOLDEN: &[(&str, &str, Option<&str>)] = &[
-    ("get", "/api/v2/cloud_connectors", Some("cloud_connectors/index")),
-    ("post", "/api/v2/cloud_connectors", Some("cloud_connectors/create")),
-    ("get", "/api/v2/cloud_connectors/-/test", Some("cloud_connectors/test")),
-    ("put", "/api/v2/cloud_connectors/-/test", Some("cloud_connectors/test")),
-    ("get", "/api/v2/cloud_connectors/{cloud_connector_id}", Some("cloud_connectors/show")),
-    ("put", "/api/v2/cloud_connectors/{cloud_connector_id}", Some("cloud_connectors/update")),
-    ("delete", "/api/v2/cloud_connectors/{cloud_connector_id}", Some("cloud_connectors/destroy")),
-    ("get", "/api/v2/cloud_connectors/{cloud_connector_id}/secret_readers", Some("audit_events/index")),
-    ("get", "/api/v2/audit_events", Some("audit_events/index")),
-    ("get", "/api/v2/users/me/api_keys", Some("api_keys/index")),
-    ("post", "/api/v2/users/me/api_keys", Some("api_keys/create")),
-    ("get", "/api/v2/users/me/api_keys/{api_key_id}", Some("api_keys/show")),
-    ("put", "/api/v2/users/me/api_keys/{api_key_id}", Some("api_keys/update")),
-    ("delete", "/api/v2/users/me/api_keys/{api_key_id}", Some("api_keys/destroy")),
-    ("get", "/api/v2/openapi.json", None),
-    ("get", "/healthz", None),
+/// Who may call a route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Access {
+    Public,
+    /// Any valid credentials will do.
+    SignedIn,
+    Scope(&'static str),
+}
+
+use Access::{Public, Scope, SignedIn};
+
+/// Method, path, who may call.
+const GOLDEN: &[(&str, &str, Access)] = &[
+    ("get", "/api/v2/cloud_connectors", Scope("cloud_connectors/index")),
+    ("post", "/api/v2/cloud_connectors", Scope("cloud_connectors/create")),
+    ("get", "/api/v2/cloud_connectors/-/test", Scope("cloud_connectors/test")),
+    ("put", "/api/v2/cloud_connectors/-/test", Scope("cloud_connectors/test")),
+    ("get", "/api/v2/cloud_connectors/{cloud_connector_id}", Scope("cloud_connectors/show")),
+    ("put", "/api/v2/cloud_connectors/{cloud_connector_id}", Scope("cloud_connectors/update")),
+    ("delete", "/api/v2/cloud_connectors/{cloud_connector_id}", Scope("cloud_connectors/destroy")),
+    ("get", "/api/v2/cloud_connectors/{cloud_connector_id}/secret_readers", Scope("audit_events/index")),
+    ("get", "/api/v2/audit_events", Scope("audit_events/index")),
+    ("get", "/api/v2/users/me", SignedIn),
+    ("get", "/api/v2/users/me/api_keys", Scope("api_keys/index")),
+    ("post", "/api/v2/users/me/api_keys", Scope("api_keys/create")),
+    ("get", "/api/v2/users/me/api_keys/{api_key_id}", Scope("api_keys/show")),
+    ("put", "/api/v2/users/me/api_keys/{api_key_id}", Scope("api_keys/update")),
+    ("delete", "/api/v2/users/me/api_keys/{api_key_id}", Scope("api_keys/destroy")),
+    ("get", "/api/v2/openapi.json", Public),
+    ("get", "/healthz", Public),
 ];
 
 /// Routes that need a second scope, which the summary in the API document says.
@@ -41,19 +53,25 @@ fn every_route_lets_in_whom_it_should() {
     let service = Service::start_with_settings(directory.path(), &settings);
     assert_eq!(served_routes(&service), golden_routes());
 
-    let scopes: Vec<&str> = GOLDEN.iter().filter_map(|(_, _, scope)| *scope).collect();
+    let scopes: Vec<&str> = GOLDEN
+        .iter()
+        .filter_map(|(_, _, access)| match access {
+            Scope(scope) => Some(*scope),
+            Public | SignedIn => None,
+        })
+        .collect();
     let well_formed_unknown = {
         let key = service.make_key(&["*/*"]);
         service.admin().delete("/api/v2/users/me/api_keys/1").expect_status(204);
         key
     };
-    for (method, path, scope) in GOLDEN {
+    for (method, path, access) in GOLDEN {
         let call = |client: &Client| call(client, method, path);
         let anonymous = service.anonymous();
-        let Some(scope) = scope else {
+        if *access == Public {
             call(&anonymous).expect_status(200);
             continue;
-        };
+        }
         let refused = call(&anonymous).expect_status(401);
         assert!(refused.header("www-authenticate").is_some_and(|value| value.starts_with("Basic realm=")));
         refused.errors("base");
@@ -62,6 +80,11 @@ fn every_route_lets_in_whom_it_should() {
         {
             call(&anonymous.sending(&wrong)).expect_status(401);
         }
+        let_in(&call(&service.admin()), method, path);
+        let Scope(scope) = access else {
+            call(&service.with_key(&service.make_key(&[]))).expect_status(200);
+            continue;
+        };
         let others: Vec<&str> = scopes.iter().copied().filter(|other| other != scope).collect();
         let refused = call(&service.with_key(&service.make_key(&others))).expect_status(403);
         assert!(refused.text().contains(&scope.replace('/', " / ")), "{}", refused.text());
@@ -78,7 +101,6 @@ fn every_route_lets_in_whom_it_should() {
             let scopes: Vec<&str> = [granting.as_str()].into_iter().chain(second).collect();
             let_in(&call(&service.with_key(&service.make_key(&scopes))), method, path);
         }
-        let_in(&call(&service.admin()), method, path);
     }
     assert!(!service.log().contains("panic"));
     service.stop();
@@ -105,7 +127,7 @@ fn call(client: &Client, method: &str, path: &str) -> Response {
     }
 }
 
-fn served_routes(service: &Service) -> Vec<(String, String, Option<String>)> {
+fn served_routes(service: &Service) -> Vec<(String, String, String)> {
     let document = service.anonymous().get("/api/v2/openapi.json").expect_status(200).json();
     let mut routes = Vec::new();
     for (path, methods) in document["paths"].as_object().expect("paths") {
@@ -114,16 +136,21 @@ fn served_routes(service: &Service) -> Vec<(String, String, Option<String>)> {
             let scope =
                 operation["description"].as_str().and_then(|text| text.strip_prefix("API key scope: "));
             assert_eq!(is_public, scope.is_none(), "{method} {path}");
-            routes.push((method.clone(), path.clone(), scope.map(|scope| scope.replace(" / ", "/"))));
+            routes.push((method.clone(), path.clone(), scope.unwrap_or("public").replace(" / ", "/")));
         }
     }
     routes.sort();
     routes
 }
 
-fn golden_routes() -> Vec<(String, String, Option<String>)> {
-    let own = |(method, path, scope): &(&str, &str, Option<&str>)| {
-        ((*method).to_owned(), (*path).to_owned(), scope.map(str::to_owned))
+fn golden_routes() -> Vec<(String, String, String)> {
+    let own = |(method, path, access): &(&str, &str, Access)| {
+        let access = match access {
+            Public => "public",
+            SignedIn => "none, any API key will do",
+            Scope(scope) => scope,
+        };
+        ((*method).to_owned(), (*path).to_owned(), access.to_owned())
     };
     let mut routes: Vec<_> = GOLDEN.iter().map(own).collect();
     routes.sort();

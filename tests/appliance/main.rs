@@ -15,6 +15,7 @@ mod connectors;
 mod credentials_flood;
 mod credentials_limits;
 mod credentials_timing;
+mod current_user;
 mod durability;
 mod flood;
 mod harness;

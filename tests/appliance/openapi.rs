@@ -69,6 +69,13 @@ fn the_document_describes_what_is_served() {
     let readers = admin.get("/api/v2/cloud_connectors/b/secret_readers").json();
     assert_same_attributes(&document, "SecretReaderCollection", &readers);
     assert_same_attributes(&document, "SecretReader", &readers["secret_readers"][0]);
+    let key = service.with_key(key["key"].as_str().expect("a key"));
+    let caller = key.get("/api/v2/users/me").json();
+    assert_same_attributes(&document, "CurrentUser", &caller);
+    assert_same_attributes(&document, "CurrentApiKey", &caller["api_key"]);
+    assert_same_attributes(&document, "KnownScope", &caller["all_scopes"][0]);
+    let caller = admin.get("/api/v2/users/me").json();
+    assert_same_attributes(&document, "GrantedScope", &caller["scopes"][0]);
     assert_same_attributes(&document, "Error", &admin.get("/api/v2/cloud_connectors/77").json());
     assert_same_attributes(&document, "Health", &service.anonymous().get("/healthz").json());
     let sent =
