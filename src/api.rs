@@ -6,6 +6,8 @@ mod auth;
 mod browser;
 mod connection_tests;
 mod connectors;
+mod console;
+mod constant;
 mod document_rules;
 mod error;
 mod forwarded;
@@ -37,6 +39,7 @@ use tracing::{error, info, warn};
 use crate::app::App;
 use crate::domain::client_address::ClientAddress;
 use crate::random::random_uuid;
+use constant::Wanted;
 use error::ApiError;
 pub use reply::HttpResponse;
 use reply::{Reply, respond};
@@ -214,7 +217,8 @@ async fn read_call(
     };
     *incoming = None;
     let is_head = head.method == Method::HEAD;
-    Ok(Call { path_parameter: path_parameter.to_owned(), query, body, source, is_head, app })
+    let wanted = Wanted::read(&head.headers);
+    Ok(Call { path_parameter: path_parameter.to_owned(), query, body, wanted, source, is_head, app })
 }
 
 /// The client's request id where it is harmless, else a new one.

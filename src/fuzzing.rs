@@ -10,6 +10,7 @@ pub type Target = (&'static str, fn(&[u8]));
 pub const TARGETS: &[Target] = &[
     ("query", crate::api::fuzzing::query),
     ("authorization", crate::api::fuzzing::authorization),
+    ("conditions", crate::api::fuzzing::conditions),
     ("filter", crate::domain::fuzzing::filter),
     ("mount_options", crate::domain::fuzzing::mount_options),
     ("endpoint", crate::domain::fuzzing::endpoint),

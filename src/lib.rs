@@ -7,7 +7,8 @@
 //! - `config`: one table of settings; flags, environment, file and defaults become one validated `Config`.
 //! - `server`: sockets only; `server::connections` decides which connection makes room, `server::watched` what takes too
 //!   long, `server::tls` has the certificate.
-//! - `api`: the whole request flow (`api::handle`), the table of routes (`api::routes`), the handlers.
+//! - `api`: the whole request flow (`api::handle`), the table of routes (`api::routes`), the handlers. `api::console` serves
+//!   the page, whose files are in `src/console/`; `api::constant` compresses what is the same for everybody.
 //! - `app`: the parts in one place, shared by reference.
 //! - `audit`: who did or saw what, committed with the change or before the answer.
 //! - `jobs`: tests of connectors in the background. `cloud`: how a bucket list is asked for, and the verdict where it

@@ -1,12 +1,13 @@
-//! What has to hold for any query and any `Authorization` header; see [`crate::fuzzing`].
+//! What has to hold for any query, any `Authorization` header, and any that asks for a coding or names a tag; see [`crate::fuzzing`].
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
 use hyper::StatusCode;
-use hyper::header::HeaderValue;
+use hyper::header::{ACCEPT_ENCODING, HeaderMap, HeaderValue, IF_NONE_MATCH};
 use url::form_urlencoded;
 
 use crate::api::auth::Sent;
+use crate::api::constant::Wanted;
 use crate::api::error::ApiError;
 use crate::api::list_query::{CONNECTOR_LIST, parse_list};
 use crate::api::reply::respond;
@@ -79,4 +80,17 @@ pub fn authorization(data: &[u8]) {
             }
         }
     }
+}
+
+/// An `Accept-Encoding` and an `If-None-Match`: whatever else is listed, gzip is not sent to who refuses it first, and a tag
+/// that is listed too is found.
+pub fn conditions(data: &[u8]) {
+    let Ok(value) = HeaderValue::from_bytes(data) else { return };
+    let mut headers = HeaderMap::new();
+    headers.append(ACCEPT_ENCODING, HeaderValue::from_static("gzip;q=0"));
+    headers.append(ACCEPT_ENCODING, value.clone());
+    headers.append(IF_NONE_MATCH, value);
+    assert!(!Wanted::read(&headers).takes_gzip());
+    headers.append(IF_NONE_MATCH, HeaderValue::from_static("\"ours\""));
+    assert!(Wanted::read(&headers).has("\"ours\""));
 }

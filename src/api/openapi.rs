@@ -2,26 +2,26 @@
 
 use std::sync::OnceLock;
 
-use hyper::body::Bytes;
 use schemars::generate::SchemaSettings;
 use schemars::{Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
+use crate::api::console;
+use crate::api::constant::Constant;
 use crate::api::document_rules::of_parameter;
 use crate::api::error::ErrorBody;
-use crate::api::reply::Reply;
 use crate::api::request::Call;
 use crate::api::routes::{Access, Answer, ROUTES, Route};
 
-/// The document as text; it never changes while the program runs.
-static DOCUMENT: OnceLock<Bytes> = OnceLock::new();
+/// The document as it is sent; it never changes while the program runs.
+static DOCUMENT: OnceLock<Constant> = OnceLock::new();
 
 /// Shows the document to anybody: it says nothing about what is kept.
 pub fn show(call: Call) -> Answer {
     Box::pin(async move {
         let list_items_max = call.app.config.limits.list_items;
-        let document = DOCUMENT.get_or_init(|| document(list_items_max).to_string().into());
-        Ok(Reply::document(document.clone()))
+        let make = || Constant::new("application/json", document(list_items_max).to_string().into());
+        Ok(DOCUMENT.get_or_init(make).reply(&call.wanted))
     })
 }
 
@@ -108,16 +108,21 @@ fn operation(route: &Route, list_items_max: usize, generator: &mut SchemaGenerat
 
 fn path_parameter(segment: &str) -> Option<Value> {
     let name = segment.strip_prefix('{')?.strip_suffix('}')?;
-    let description = match name {
-        "cloud_connector_id" => "Numeric ID or name of the cloud connector.",
-        _ => "Numeric ID.",
+    let text = json!({ "type": "string", "minLength": 1 });
+    let (description, schema) = match name {
+        "cloud_connector_id" => ("Numeric ID or name of the cloud connector.", text),
+        "file" => {
+            let names: Vec<&str> = console::names().collect();
+            ("Name of the file.", json!({ "type": "string", "enum": names }))
+        }
+        _ => ("Numeric ID.", text),
     };
     Some(json!({
         "name": name,
         "in": "path",
         "required": true,
         "description": description,
-        "schema": { "type": "string", "minLength": 1 },
+        "schema": schema,
     }))
 }
 

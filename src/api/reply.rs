@@ -15,8 +15,13 @@ pub type HttpResponse = Response<Full<Bytes>>;
 /// A successful answer. Its body may hold secrets, so it has no `Debug`.
 pub struct Reply {
     status: StatusCode,
-    body: Option<Bytes>,
+    body: Option<Body>,
     headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+struct Body {
+    media_type: &'static str,
+    bytes: Bytes,
 }
 
 impl Reply {
@@ -26,10 +31,14 @@ impl Reply {
         Self { status, body: Some(to_json(body)), headers }
     }
 
-    /// JSON that is the same for everybody until the program changes.
-    pub fn document(body: Bytes) -> Self {
-        let headers = vec![(CACHE_CONTROL, HeaderValue::from_static("no-cache"))];
-        Self { status: StatusCode::OK, body: Some(body), headers }
+    /// Something that is the same for everybody; how long caches keep it is said by whoever makes it.
+    pub fn content(media_type: &'static str, bytes: Bytes) -> Self {
+        Self { status: StatusCode::OK, body: Some(Body { media_type, bytes }), headers: Vec::new() }
+    }
+
+    /// 304.
+    pub fn not_modified() -> Self {
+        Self { status: StatusCode::NOT_MODIFIED, body: None, headers: Vec::new() }
     }
 
     /// 204.
@@ -42,15 +51,16 @@ impl Reply {
         self.with_header(LOCATION, path)
     }
 
-    /// Adds a header; its value is ASCII.
+    /// Adds a header, in place of one that every answer has; its value is ASCII.
     pub fn with_header(mut self, name: HeaderName, value: &str) -> Self {
         self.headers.push((name, HeaderValue::from_str(value).expect("header values of ours are ASCII")));
         self
     }
 }
 
-fn to_json(body: &impl Serialize) -> Bytes {
-    serde_json::to_vec(body).expect("views have text keys and no failing parts").into()
+fn to_json(body: &impl Serialize) -> Body {
+    let bytes = serde_json::to_vec(body).expect("views have text keys and no failing parts");
+    Body { media_type: "application/json", bytes: bytes.into() }
 }
 
 /// Turns the outcome of a request into its response.
@@ -59,12 +69,13 @@ pub fn respond(outcome: Result<Reply, ApiError>) -> HttpResponse {
         Ok(reply) => (reply.status, reply.body, reply.headers),
         Err(error) => (error.status, Some(to_json(&error.body)), error.headers),
     };
-    let mut response = Response::new(Full::new(body.clone().unwrap_or_default()));
+    let media_type = body.as_ref().map(|body| body.media_type);
+    let mut response = Response::new(Full::new(body.map(|body| body.bytes).unwrap_or_default()));
     *response.status_mut() = status;
-    if body.is_some() {
-        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    let media_type = media_type.map(|media_type| (CONTENT_TYPE, HeaderValue::from_static(media_type)));
+    // Two policies would both hold: one of the reply's own takes the place of the usual one.
+    for (name, value) in browser::HEADERS.into_iter().chain(media_type).chain(headers) {
+        response.headers_mut().insert(name, value);
     }
-    response.headers_mut().extend(browser::HEADERS);
-    response.headers_mut().extend(headers);
     response
 }

@@ -15,6 +15,7 @@ use serde_json::value::RawValue;
 use url::form_urlencoded;
 use zeroize::Zeroizing;
 
+use crate::api::constant::Wanted;
 use crate::api::error::ApiError;
 use crate::api::routes::Parameter;
 use crate::app::App;
@@ -33,6 +34,8 @@ pub struct Call {
     pub query: Query,
     /// The body; empty where the route takes none.
     pub body: Body,
+    /// What the client can read and has already; only for what is the same for everybody.
+    pub wanted: Wanted,
     /// Where the request comes from.
     pub source: Source,
     /// Whether the answer goes without its body, as to `HEAD`.

@@ -10,6 +10,7 @@ use crate::api::audit_events::{self, AuditEventListView, SecretReaderListView};
 use crate::api::auth::Caller;
 use crate::api::connection_tests::{self, BucketListView, JOB_ID, JobView};
 use crate::api::connectors::{self, ConnectorListView, ConnectorView};
+use crate::api::console;
 use crate::api::document_rules::{changed_connector, created_connector, tested_connector};
 use crate::api::error::ApiError;
 use crate::api::health::{self, HealthView};
@@ -81,8 +82,11 @@ const CURRENT_USER: &str = "/api/v2/users/me";
 const API_KEY: &str = "/api/v2/users/me/api_keys/{api_key_id}";
 const API_KEYS: &str = "/api/v2/users/me/api_keys";
 
+/// To who sends the tag of what would be sent.
+const NOT_MODIFIED: (u16, &str, Option<SchemaOf>) = (304, "If-None-Match names the current content.", None);
+
 /// Every route.
-pub static ROUTES: [Route; 17] = [
+pub static ROUTES: [Route; 19] = [
     Route {
         method: Method::GET,
         path: CONNECTORS,
@@ -248,7 +252,27 @@ pub static ROUTES: [Route; 17] = [
         access: Access::Public(openapi::show),
         query: &[],
         body: None,
-        replies: &[(200, "An OpenAPI 3.1 document.", None)],
+        replies: &[(200, "An OpenAPI 3.1 document.", None), NOT_MODIFIED],
+    },
+    Route {
+        method: Method::GET,
+        path: "/",
+        operation: "show_console",
+        summary: "The console, for people with a browser.",
+        access: Access::Public(console::page),
+        query: &[],
+        body: None,
+        replies: &[(200, "A page.", None), NOT_MODIFIED],
+    },
+    Route {
+        method: Method::GET,
+        path: "/console/{file}",
+        operation: "show_console_file",
+        summary: "What the console's page is made of.",
+        access: Access::Public(console::file),
+        query: &[],
+        body: None,
+        replies: &[(200, "A file of the page.", None), NOT_MODIFIED],
     },
     Route {
         method: Method::GET,
@@ -278,7 +302,8 @@ pub fn find<'path>(method: &Method, path: &'path str) -> Match<'path> {
     let method = if method == Method::HEAD { &Method::GET } else { method };
     let mut allowed = Vec::new();
     for route in &ROUTES {
-        let Some(parameter) = match_path(route.path, path) else { continue };
+        let pattern = route.path.strip_suffix('/').unwrap_or(route.path);
+        let Some(parameter) = match_path(pattern, path) else { continue };
         if route.method == method {
             return Match::Route(route, parameter);
         }
@@ -328,7 +353,19 @@ mod tests {
         check(Method::PATCH, "/api/v2/cloud_connectors/7", "[GET, HEAD, PUT, DELETE]");
         check(Method::OPTIONS, "/healthz", "[GET, HEAD]");
         check(Method::GET, "/api/v2/cloud_connectors/a%2Fb/secret_readers", "index_secret_readers a%2Fb");
-        for path in ["", "/", "/api/v2", "/api/v2/cloud_connectors//", "/api/v2/cloud_connectors/a/b", "*"] {
+        check(Method::GET, "/", "show_console ");
+        check(Method::POST, "/", "[GET, HEAD]");
+        check(Method::GET, "/console/icon.svg", "show_console_file icon.svg");
+        for path in [
+            "//",
+            "/console",
+            "/console/",
+            "/console/a/b",
+            "/api/v2",
+            "/api/v2/cloud_connectors//",
+            "/api/v2/cloud_connectors/a/b",
+            "*",
+        ] {
             check(Method::GET, path, "none");
         }
     }
@@ -364,6 +401,8 @@ mod tests {
             "PUT /api/v2/users/me/api_keys/{api_key_id}: api_keys / update",
             "DELETE /api/v2/users/me/api_keys/{api_key_id}: api_keys / destroy",
             "GET /api/v2/openapi.json: public",
+            "GET /: public",
+            "GET /console/{file}: public",
             "GET /healthz: public",
         ];
         assert_eq!(listed, golden);

@@ -163,7 +163,7 @@ fn targets_and_methods() {
     let long = format!("{CONNECTORS}?name={}", "x".repeat(9 * 1024));
     admin.get(&long).expect_status(414).errors("base");
     for target in [
-        "/",
+        "//",
         "/api",
         "/api/v2/pools",
         "/api/v2/cloud_connectors/1/2",
@@ -190,7 +190,7 @@ fn targets_and_methods() {
         assert_eq!(response.header("allow"), Some(allowed), "{method} {target}");
         response.errors("base");
     }
-    for target in ["/healthz", CONNECTORS, "/api/v2/openapi.json"] {
+    for target in ["/", "/healthz", CONNECTORS, "/api/v2/openapi.json"] {
         let (head, full) = (admin.send("HEAD", target, &[], b""), admin.get(target));
         assert_eq!((head.status, head.body.len()), (200, 0), "{target}");
         assert_eq!(head.header("content-length"), full.header("content-length"));

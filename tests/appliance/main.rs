@@ -12,6 +12,7 @@ mod bad_input;
 mod browser;
 mod command_line;
 mod connectors;
+mod console;
 mod credentials_flood;
 mod credentials_limits;
 mod credentials_timing;

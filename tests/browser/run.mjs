@@ -155,7 +155,7 @@ async function checkEmbedding(world) {
 }
 
 async function checkFrames(world) {
-  for (const target of [CONNECTORS, '/healthz', '/nowhere', '/api/v2/openapi.json']) {
+  for (const target of ['/', CONNECTORS, '/healthz', '/nowhere', '/api/v2/openapi.json']) {
     const url = world.service.url(target);
     for (const frame of [`<iframe src="${url}"></iframe>`, `<object data="${url}"></object>`, `<embed src="${url}">`]) {
       await onEachAttacker(world, frame, async (page, origin) => {
@@ -199,6 +199,8 @@ async function checkRebinding(world) {
     [CONNECTORS, { headers }],
     ['/api/v2/openapi.json', {}],
     ['/healthz', {}],
+    ['/', {}],
+    ['/console/icon.svg', {}],
     [CONNECTORS, { method: 'POST', headers, body }],
     [`${CONNECTORS}/1`, { method: 'PUT', headers, body }],
     [`${CONNECTORS}/1`, { method: 'DELETE', headers }],

@@ -1,0 +1,118 @@
+//! The console: the files of `src/console/`, embedded in the program and served to anybody. What is behind them asks the
+//! API, with credentials.
+
+use std::sync::OnceLock;
+
+use hyper::body::Bytes;
+
+use crate::api::browser::PAGE_HEADERS;
+use crate::api::constant::Constant;
+use crate::api::error::ApiError;
+use crate::api::request::Call;
+use crate::api::routes::Answer;
+
+/// A file of the console.
+struct File {
+    /// Its path below `src/console/`. It is served under the last part of it; a page's type follows from its ending.
+    path: &'static str,
+    bytes: &'static [u8],
+}
+
+macro_rules! embedded {
+    ($path:literal) => {
+        File { path: $path, bytes: include_bytes!(concat!("../console/", $path)) }
+    };
+}
+
+/// Every file that is served; the first is the page itself.
+const FILES: &[File] = &[embedded!("index.html"), embedded!("icon.svg")];
+
+/// The files as they are sent, each made when it is first asked for.
+static MADE: [OnceLock<Constant>; FILES.len()] = [const { OnceLock::new() }; FILES.len()];
+
+/// Shows the page.
+pub fn page(call: Call) -> Answer {
+    Box::pin(async move {
+        let reply = made(0).reply(&call.wanted);
+        Ok(PAGE_HEADERS.into_iter().fold(reply, |reply, (name, value)| reply.with_header(name, value)))
+    })
+}
+
+/// Shows what the page is made of.
+pub fn file(call: Call) -> Answer {
+    Box::pin(async move {
+        let wanted = call.path_parameter.as_str();
+        let found = FILES.iter().skip(1).position(|file| file.name() == wanted);
+        let position = found.ok_or_else(|| ApiError::not_found("This file of the console"))?;
+        Ok(made(position + 1).reply(&call.wanted))
+    })
+}
+
+/// The names under which files are served, besides the page.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    FILES.iter().skip(1).map(File::name)
+}
+
+fn made(position: usize) -> &'static Constant {
+    let file = &FILES[position];
+    MADE[position].get_or_init(|| Constant::new(file.media_type(), Bytes::from_static(file.bytes)))
+}
+
+impl File {
+    fn name(&self) -> &'static str {
+        self.path.rsplit('/').next().unwrap_or(self.path)
+    }
+
+    fn media_type(&self) -> &'static str {
+        match self.path.rsplit('.').next() {
+            Some("html") => "text/html; charset=utf-8",
+            Some("css") => "text/css; charset=utf-8",
+            Some("js" | "mjs") => "text/javascript; charset=utf-8",
+            Some("svg") => "image/svg+xml; charset=utf-8",
+            Some(_) | None => "text/plain; charset=utf-8",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    /// Endings of files that are kept with the others and not served: licences and notes on where files come from.
+    const NOT_SERVED: &[&str] = &["LICENSE", ".md", ".txt"];
+
+    fn visit(directory: &Path, found: &mut Vec<String>, root: &Path) {
+        for entry in std::fs::read_dir(directory).expect("a directory") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                visit(&path, found, root);
+            } else {
+                found.push(path.strip_prefix(root).expect("below it").display().to_string());
+            }
+        }
+    }
+
+    #[test]
+    fn every_file_is_in_the_table_once() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/console");
+        let mut on_disk = Vec::new();
+        visit(&root, &mut on_disk, &root);
+        on_disk.retain(|path| !NOT_SERVED.iter().any(|ending| path.ends_with(ending)));
+        on_disk.sort();
+        let mut served: Vec<&str> = FILES.iter().map(|file| file.path).collect();
+        served.sort_unstable();
+        assert_eq!(served, on_disk, "src/console/ and the table of src/api/console.rs");
+        assert_eq!(FILES[0].path, "index.html");
+        for file in FILES {
+            let text = std::str::from_utf8(file.bytes);
+            assert!(text.is_ok_and(|text| !text.is_empty()), "{} is no text in UTF-8", file.path);
+            assert!(!file.media_type().starts_with("text/plain"), "the type of {} is not known", file.path);
+        }
+        let mut names: Vec<&str> = names().collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), FILES.len() - 1, "two files have the same name");
+    }
+}
