@@ -114,7 +114,8 @@ fn a_key_file_that_is_mounted_alone_is_left_before_anything_changes() {
     let place = TestDirectory::new();
     let file = place.path().join("key of the container");
     fs::copy(store.key(), &file).expect("copied");
-    let Some(mounted) = mounting(&file, &store.key()) else {
+    let key = store.key();
+    let Some(mounted) = mounting(&file, &key) else {
         skip("a key file that is mounted alone: this process may not mount, run it as root");
         return;
     };
