@@ -218,7 +218,8 @@ async fn read_call(
     *incoming = None;
     let is_head = head.method == Method::HEAD;
     let wanted = Wanted::read(&head.headers);
-    Ok(Call { path_parameter: path_parameter.to_owned(), query, body, wanted, source, is_head, app })
+    let reveals = query.reveals()?;
+    Ok(Call { path_parameter: path_parameter.to_owned(), query, body, wanted, source, is_head, reveals, app })
 }
 
 /// The client's request id where it is harmless, else a new one.

@@ -122,19 +122,18 @@ pub struct ConnectorView<'a> {
 }
 
 impl<'a> ConnectorView<'a> {
-    fn new(connector: &'a Connector, caller: &Caller) -> Self {
+    fn new(connector: &'a Connector, shows_secrets: bool) -> Self {
         let settings = &connector.settings;
-        let sees_secrets = caller.sees_secrets();
         Self {
             id: connector.id,
             name: connector.name.as_str(),
             url: settings.url.as_deref(),
-            url_proxy: settings.url_proxy.as_ref().map(|text| text.visible(sees_secrets)),
+            url_proxy: settings.url_proxy.as_ref().map(|text| text.visible(shows_secrets)),
             provider: settings.provider.name(),
             region: settings.region.as_deref(),
             access_key: settings.access_key.as_deref(),
-            secret_key: sees_secrets.then(|| settings.secret_key.as_ref().map(Secret::expose)),
-            options: settings.options.as_ref().map(|text| text.visible(sees_secrets)),
+            secret_key: shows_secrets.then(|| settings.secret_key.as_ref().map(Secret::expose)),
+            options: settings.options.as_ref().map(|text| text.visible(shows_secrets)),
         }
     }
 }
@@ -158,7 +157,9 @@ pub fn index(caller: Caller, call: Call) -> Answer {
         let select = move || query.select(snapshot.connectors().iter());
         let (count, shown) = list_query::select(&call.app, total, select).await?;
         record_reveals(&caller, &call, &shown, now).await?;
-        let cloud_connectors = shown.iter().map(|connector| ConnectorView::new(connector, &caller)).collect();
+        let shows_secrets = call.shows_secrets(&caller);
+        let cloud_connectors =
+            shown.iter().map(|connector| ConnectorView::new(connector, shows_secrets)).collect();
         Ok(Reply::json(StatusCode::OK, &ConnectorListView { count, cloud_connectors }))
     })
 }
@@ -200,7 +201,8 @@ pub fn create(caller: Caller, call: Call) -> Answer {
         });
         let (connector, reveal) = connector.await?;
         call.app.audit.confirm(reveal.as_slice());
-        let reply = Reply::json(StatusCode::CREATED, &ConnectorView::new(&connector, &caller));
+        let reply =
+            Reply::json(StatusCode::CREATED, &ConnectorView::new(&connector, call.shows_secrets(&caller)));
         Ok(reply.located_at(&format!("/api/v2/cloud_connectors/{}", connector.id)))
     })
 }
@@ -211,7 +213,7 @@ pub fn show(caller: Caller, call: Call) -> Answer {
         let snapshot = call.app.store.snapshot();
         let connector = find(&snapshot, &call.path_parameter)?;
         record_reveals(&caller, &call, std::slice::from_ref(&connector), snapshot.now()).await?;
-        Ok(Reply::json(StatusCode::OK, &ConnectorView::new(&connector, &caller)))
+        Ok(Reply::json(StatusCode::OK, &ConnectorView::new(&connector, call.shows_secrets(&caller))))
     })
 }
 
@@ -222,7 +224,8 @@ pub fn update(caller: Caller, call: Call) -> Answer {
         let mut violations = Vec::new();
         let patch = body.into_patch(true, &mut violations);
         let trail = Trail::new(&caller, &call);
-        let (selector, sees_secrets) = (call.path_parameter, caller.sees_secrets());
+        let (sees_secrets, shows_secrets) = (caller.sees_secrets(), call.shows_secrets(&caller));
+        let selector = call.path_parameter;
         if !violations.is_empty() {
             // All problems at once, also those that only the saved connector shows.
             return Err(
@@ -244,7 +247,7 @@ pub fn update(caller: Caller, call: Call) -> Answer {
         });
         let (connector, reveal) = connector.await?;
         call.app.audit.confirm(reveal.as_slice());
-        Ok(Reply::json(StatusCode::OK, &ConnectorView::new(&connector, &caller)))
+        Ok(Reply::json(StatusCode::OK, &ConnectorView::new(&connector, shows_secrets)))
     })
 }
 

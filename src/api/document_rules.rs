@@ -141,6 +141,7 @@ pub fn of_parameter(route: &Route, parameter: &Parameter, list_items_max: usize)
             let key = format!("(?:{})(?::(?:asc|desc))?", names.join("|"));
             pattern(&format!("^(?:{key}(?:[|,]{key})*)?$"))
         }
+        ("reveal", false) => json!({ "type": "string", "enum": ["true", "false"] }),
         (name, false) if filter_kind(name) == Some(AttributeKind::Number) => pattern(&filter_pattern(NUMBER)),
         (name, false) if filter_kind(name) == Some(AttributeKind::Moment) => pattern(&filter_pattern(MOMENT)),
         (_, false) if parameter.is_required => json!({ "type": "string", "minLength": 1 }),

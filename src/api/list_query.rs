@@ -1,7 +1,7 @@
 //! From query parameters to a [`ListQuery`]: the vocabulary that all lists share.
 
 use crate::api::error::ApiError;
-use crate::api::request::Query;
+use crate::api::request::{Query, REVEAL};
 use crate::api::routes::Parameter;
 use crate::app::App;
 use crate::domain::listing::{Attribute, FILTERS_MAX, Filter, ListQuery, Page, SortKey, TooCostly};
@@ -59,6 +59,7 @@ pub const CONNECTOR_LIST: &[&Parameter] = &[
     &filter("provider"),
     &filter("region"),
     &filter("access_key"),
+    &REVEAL,
 ];
 
 /// What a list of audit events takes.

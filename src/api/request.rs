@@ -15,6 +15,7 @@ use serde_json::value::RawValue;
 use url::form_urlencoded;
 use zeroize::Zeroizing;
 
+use crate::api::auth::Caller;
 use crate::api::constant::Wanted;
 use crate::api::error::ApiError;
 use crate::api::routes::Parameter;
@@ -40,6 +41,24 @@ pub struct Call {
     pub source: Source,
     /// Whether the answer goes without its body, as to `HEAD`.
     pub is_head: bool,
+    /// Whether secrets may be in the answer; see [`REVEAL`].
+    pub reveals: bool,
+}
+
+/// `reveal`.
+pub const REVEAL: Parameter = Parameter {
+    name: "reveal",
+    is_integer: false,
+    is_required: false,
+    description: "false leaves secrets out of the answer, as for a caller without get_secret_key: then nothing is \
+                  recorded as revealed.",
+};
+
+impl Call {
+    /// Whether the answer shows secrets to this caller.
+    pub fn shows_secrets(&self, caller: &Caller) -> bool {
+        self.reveals && caller.sees_secrets()
+    }
 }
 
 /// Where a request comes from.
@@ -88,6 +107,18 @@ impl Query {
         match (values.next(), values.next()) {
             (value, None) => Ok(value),
             (_, Some(_)) => Err(Violation::invalid_secret(name, "send it once")),
+        }
+    }
+
+    /// Whether secrets are asked for: they are, unless `reveal` says otherwise.
+    ///
+    /// # Errors
+    /// Where it is neither `true` nor `false`.
+    pub fn reveals(&self) -> Result<bool, Violation> {
+        match self.one(REVEAL.name)? {
+            None | Some("true") => Ok(true),
+            Some("false") => Ok(false),
+            Some(other) => Err(Violation::invalid(REVEAL.name, other, "send true or false")),
         }
     }
 

@@ -17,7 +17,7 @@ use crate::api::health::{self, HealthView};
 use crate::api::list_query::{AUDIT_EVENT_LIST, CONNECTOR_LIST, LIMIT, OFFSET};
 use crate::api::openapi;
 use crate::api::reply::Reply;
-use crate::api::request::Call;
+use crate::api::request::{Call, REVEAL};
 use crate::api::users::{self, CurrentUserView};
 use crate::domain::scope::{self, Right};
 
@@ -73,6 +73,8 @@ fn of<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
     generator.subschema_for::<T>()
 }
 
+/// The end of a path that takes all the segments that follow.
+const FILE: &str = "{file}";
 const CONNECTOR: &str = "/api/v2/cloud_connectors/{cloud_connector_id}";
 const CONNECTORS: &str = "/api/v2/cloud_connectors";
 const CONNECTION_TEST: &str = "/api/v2/cloud_connectors/-/test";
@@ -103,7 +105,7 @@ pub static ROUTES: [Route; 19] = [
         operation: "create_cloud_connector",
         summary: "Creates a new cloud connector.",
         access: Access::Scoped(scope::CONNECTORS_CREATE, connectors::create),
-        query: &[],
+        query: &[&REVEAL],
         body: Some(created_connector),
         replies: &[(201, "A specific cloud connector.", Some(of::<ConnectorView<'static>>))],
     },
@@ -136,7 +138,7 @@ pub static ROUTES: [Route; 19] = [
         operation: "show_cloud_connector",
         summary: "Displays a specific cloud connector.",
         access: Access::Scoped(scope::CONNECTORS_SHOW, connectors::show),
-        query: &[],
+        query: &[&REVEAL],
         body: None,
         replies: &[(200, "A specific cloud connector.", Some(of::<ConnectorView<'static>>))],
     },
@@ -146,7 +148,7 @@ pub static ROUTES: [Route; 19] = [
         operation: "update_cloud_connector",
         summary: "Updates a specific cloud connector.",
         access: Access::Scoped(scope::CONNECTORS_UPDATE, connectors::update),
-        query: &[],
+        query: &[&REVEAL],
         body: Some(changed_connector),
         replies: &[(200, "A specific cloud connector.", Some(of::<ConnectorView<'static>>))],
     },
@@ -317,6 +319,9 @@ pub fn find<'path>(method: &Method, path: &'path str) -> Match<'path> {
 
 /// The variable segment, or an empty text where the pattern has none.
 fn match_path<'path>(pattern: &str, path: &'path str) -> Option<&'path str> {
+    if let Some(folder) = pattern.strip_suffix(FILE) {
+        return path.strip_prefix(folder).filter(|file| !file.is_empty());
+    }
     let mut parameter = "";
     let mut segments = path.split('/');
     for expected in pattern.split('/') {
@@ -356,11 +361,11 @@ mod tests {
         check(Method::GET, "/", "show_console ");
         check(Method::POST, "/", "[GET, HEAD]");
         check(Method::GET, "/console/icon.svg", "show_console_file icon.svg");
+        check(Method::GET, "/console/a/b.js", "show_console_file a/b.js");
         for path in [
             "//",
             "/console",
             "/console/",
-            "/console/a/b",
             "/api/v2",
             "/api/v2/cloud_connectors//",
             "/api/v2/cloud_connectors/a/b",

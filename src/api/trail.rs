@@ -19,14 +19,14 @@ const REVEALS_AT_ONCE: usize = 1000;
 pub struct Trail {
     app: Arc<App>,
     who: Who,
-    sees_secrets: bool,
+    shows_secrets: bool,
 }
 
 impl Trail {
     /// Of one request.
     pub fn new(caller: &Caller, call: &Call) -> Self {
         let who = caller.who(&call.source);
-        Self { app: Arc::clone(&call.app), who, sees_secrets: caller.sees_secrets() }
+        Self { app: Arc::clone(&call.app), who, shows_secrets: call.shows_secrets(caller) }
     }
 
     /// Adds an event to a change of the connector.
@@ -44,7 +44,7 @@ impl Trail {
     /// The answer shows the connector's secret to those who may see it.
     pub fn record_reveal(&self, transaction: &mut Transaction<'_>, connector: &Connector) -> Option<Pending> {
         let audit = &self.app.audit;
-        self.sees_secrets.then(|| audit.record_reveal(transaction, &self.who, connector)).flatten()
+        self.shows_secrets.then(|| audit.record_reveal(transaction, &self.who, connector)).flatten()
     }
 }
 
@@ -59,7 +59,7 @@ pub async fn record_reveals(
     connectors: &[Arc<Connector>],
     now: Timestamp,
 ) -> Result<(), ApiError> {
-    if !caller.sees_secrets() || call.is_head {
+    if !call.shows_secrets(caller) || call.is_head {
         return Ok(());
     }
     let app = &call.app;

@@ -186,6 +186,30 @@ fn a_head_shows_no_secret_and_is_no_reveal() {
     service.stop();
 }
 
+#[test]
+fn who_asks_without_secrets_gets_none_and_leaves_no_reveal() {
+    let directory = TestDirectory::new();
+    let service = Service::start(directory.path());
+    let admin = service.admin();
+    let body = json!({ "name": "a", "url": "h", "secret_key": "s", "url_proxy": "http://u:p@proxy" });
+    let is_without = |connector: &Value| {
+        connector.get("secret_key").is_none() && connector["url_proxy"] == json!("http://u:***@proxy")
+    };
+    let (list, one) = (format!("{CONNECTORS}?reveal=false"), format!("{CONNECTORS}/a?reveal=false"));
+    assert!(is_without(&admin.post(&list, &body).expect_status(201).json()));
+    assert!(is_without(&admin.get(&one).expect_status(200).json()));
+    // Whoever may see secrets may go on changing what they belong to.
+    assert!(is_without(&admin.put(&one, &json!({ "url": "other" })).expect_status(200).json()));
+    assert!(is_without(&admin.get(&list).expect_status(200).json()["cloud_connectors"][0]));
+    assert_eq!(count(&admin, "kind=secret_revealed"), 0);
+    admin.get(&format!("{CONNECTORS}?reveal=no")).expect_status(422).errors("reveal");
+    admin.get(&format!("{CONNECTORS}?reveal=false&reveal=true")).expect_status(422).errors("reveal");
+    let shown = admin.get(&format!("{CONNECTORS}/a?reveal=true")).expect_status(200).json();
+    assert_eq!((&shown["secret_key"], &shown["url"]), (&json!("s"), &json!("other")));
+    assert_eq!(count(&admin, "kind=secret_revealed"), 1);
+    service.stop();
+}
+
 fn blind_change(service: &Service, change: &Value) {
     let blind = service.with_key(&service.make_key(&["cloud_connectors/*"]));
     blind.put(&format!("{CONNECTORS}/a"), change).expect_status(200);
