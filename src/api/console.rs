@@ -4,6 +4,7 @@
 use std::sync::OnceLock;
 
 use hyper::body::Bytes;
+use percent_encoding::percent_decode_str;
 
 use crate::api::browser::PAGE_HEADERS;
 use crate::api::constant::Constant;
@@ -13,7 +14,7 @@ use crate::api::routes::Answer;
 
 /// A file of the console.
 struct File {
-    /// Its path below `src/console/`. It is served under the last part of it; a page's type follows from its ending.
+    /// Its path below `src/console/`, under which it is served; its type follows from its ending.
     path: &'static str,
     bytes: &'static [u8],
 }
@@ -25,7 +26,46 @@ macro_rules! embedded {
 }
 
 /// Every file that is served; the first is the page itself.
-const FILES: &[File] = &[embedded!("index.html"), embedded!("icon.svg")];
+const FILES: &[File] = &[
+    embedded!("index.html"),
+    embedded!("api.js"),
+    embedded!("console.css"),
+    embedded!("fragment.js"),
+    embedded!("icon.svg"),
+    embedded!("jobs.js"),
+    embedded!("latest.js"),
+    embedded!("main.js"),
+    embedded!("parts.js"),
+    embedded!("problems.js"),
+    embedded!("providers.js"),
+    embedded!("session.js"),
+    embedded!("snippets.js"),
+    embedded!("vendor/lit-html/directive-helpers.js"),
+    embedded!("vendor/lit-html/directive.js"),
+    embedded!("vendor/lit-html/directives/if-defined.js"),
+    embedded!("vendor/lit-html/directives/live.js"),
+    embedded!("vendor/lit-html/directives/repeat.js"),
+    embedded!("vendor/lit-html/lit-html.js"),
+    embedded!("vendor/pico/pico.min.css"),
+    embedded!("views/connector.js"),
+    embedded!("views/connector_form.js"),
+    embedded!("views/connector_test.js"),
+    embedded!("views/connectors.js"),
+    embedded!("views/curl_lines.js"),
+    embedded!("views/destruction.js"),
+    embedded!("views/end_dates.js"),
+    embedded!("views/event_words.js"),
+    embedded!("views/events.js"),
+    embedded!("views/key_form.js"),
+    embedded!("views/key_made.js"),
+    embedded!("views/keys.js"),
+    embedded!("views/operations.js"),
+    embedded!("views/probing.js"),
+    embedded!("views/reference.js"),
+    embedded!("views/schema_words.js"),
+    embedded!("views/scope_words.js"),
+    embedded!("views/sign_in.js"),
+];
 
 /// The files as they are sent, each made when it is first asked for.
 static MADE: [OnceLock<Constant>; FILES.len()] = [const { OnceLock::new() }; FILES.len()];
@@ -41,8 +81,8 @@ pub fn page(call: Call) -> Answer {
 /// Shows what the page is made of.
 pub fn file(call: Call) -> Answer {
     Box::pin(async move {
-        let wanted = call.path_parameter.as_str();
-        let found = FILES.iter().skip(1).position(|file| file.name() == wanted);
+        let wanted = percent_decode_str(&call.path_parameter).decode_utf8_lossy();
+        let found = FILES.iter().skip(1).position(|file| file.path == wanted);
         let position = found.ok_or_else(|| ApiError::not_found("This file of the console"))?;
         Ok(made(position + 1).reply(&call.wanted))
     })
@@ -50,7 +90,7 @@ pub fn file(call: Call) -> Answer {
 
 /// The names under which files are served, besides the page.
 pub fn names() -> impl Iterator<Item = &'static str> {
-    FILES.iter().skip(1).map(File::name)
+    FILES.iter().skip(1).map(|file| file.path)
 }
 
 fn made(position: usize) -> &'static Constant {
@@ -59,10 +99,6 @@ fn made(position: usize) -> &'static Constant {
 }
 
 impl File {
-    fn name(&self) -> &'static str {
-        self.path.rsplit('/').next().unwrap_or(self.path)
-    }
-
     fn media_type(&self) -> &'static str {
         match self.path.rsplit('.').next() {
             Some("html") => "text/html; charset=utf-8",
@@ -81,7 +117,7 @@ mod tests {
     use super::*;
 
     /// Endings of files that are kept with the others and not served: licences and notes on where files come from.
-    const NOT_SERVED: &[&str] = &["LICENSE", ".md", ".txt"];
+    const NOT_SERVED: &[&str] = &["LICENSE", ".md"];
 
     fn visit(directory: &Path, found: &mut Vec<String>, root: &Path) {
         for entry in std::fs::read_dir(directory).expect("a directory") {
@@ -110,9 +146,5 @@ mod tests {
             assert!(text.is_ok_and(|text| !text.is_empty()), "{} is no text in UTF-8", file.path);
             assert!(!file.media_type().starts_with("text/plain"), "the type of {} is not known", file.path);
         }
-        let mut names: Vec<&str> = names().collect();
-        names.sort_unstable();
-        names.dedup();
-        assert_eq!(names.len(), FILES.len() - 1, "two files have the same name");
     }
 }

@@ -1,6 +1,6 @@
 // What a page of another site can do with a browser that remembers the password: nothing.
 //
-// usage: node run.mjs BINARY
+// usage: node attacks.mjs BINARY
 // The browser is a real one, and signed in. Pages of other sites (another name, another port of this machine) post
 // forms, fetch, and put the API into scripts, pictures and frames; a rebound name leads to the service; names of the
 // local network and configured origins work. What was changed is then read past the browser.
@@ -255,7 +255,7 @@ async function logged({ service }, from, pattern) {
 }
 
 if (process.argv.length !== 3) {
-  console.error('usage: node run.mjs BINARY');
+  console.error('usage: node attacks.mjs BINARY');
   process.exit(2);
 }
 const site = await Site.start();
