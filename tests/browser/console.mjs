@@ -93,7 +93,7 @@ async function walk(world, Hands) {
   assert.equal(await focusedName(page), 'Secret key');
   await hands.type('Secret key', 'testing');
   await hands.activate('button', 'Test it first');
-  await page.getByRole('rowheader', { name: 'tour-archive' }).waitFor();
+  await page.getByRole('rowheader', { name: 'console-photos' }).waitFor();
   await hands.activate('button', 'Save the connector');
   await page.getByRole('heading', { name, level: 1 }).waitFor();
   assert.equal(await page.getByText('testing', { exact: true }).count(), 0, 'the secret is hidden');
@@ -103,12 +103,12 @@ async function walk(world, Hands) {
   // From the table; after a reload and a new sign-in the job is found again.
   await hands.activate('link', 'Connectors');
   await hands.activate('button', `Test ${name}`);
-  await page.getByRole('rowheader', { name: 'tour-archive' }).waitFor();
+  await page.getByRole('rowheader', { name: 'console-photos' }).waitFor();
   const address = page.url();
   assert.match(address, /#\/connectors\/\d+\/test\/[0-9a-f-]{36}$/);
   await page.reload();
   await signIn(page, hands);
-  await page.getByRole('rowheader', { name: 'tour-archive' }).waitFor();
+  await page.getByRole('rowheader', { name: 'console-photos' }).waitFor();
   assert.equal(page.url(), address);
 
   // A key that may list and show, and what it sees.
@@ -174,7 +174,7 @@ function views(world) {
   const ready = (text) => (page) => page.getByText(text).first().waitFor();
   const id = world.saved.id;
   return [
-    ['connectors', '#/connectors', ready('Saved')],
+    ['connectors', '#/connectors', ready('NAS backup')],
     ['connectors without a match', '#/connectors?search=nothing-is-like-this', ready('No connector is like this')],
     ['new connector', '#/connectors/new', async (page) => {
       await page.getByRole('button', { name: 'Save the connector' }).click();
@@ -260,13 +260,13 @@ async function checkReload(world) {
 async function checkOffline(world) {
   const { page, close } = await openConsole(world);
   await signIn(page);
-  await page.getByRole('rowheader', { name: 'Saved' }).waitFor();
+  await page.getByRole('rowheader', { name: 'NAS backup' }).waitFor();
   await page.route('**/api/**', (route) => route.abort('connectionrefused'));
-  await page.getByLabel('Search names').fill('Sav');
+  await page.getByLabel('Search names').fill('NAS');
   await page.getByText('connectord does not answer').first().waitFor();
   await page.unroute('**/api/**');
   await page.getByRole('button', { name: 'Try again' }).click();
-  await page.getByRole('rowheader', { name: 'Saved' }).waitFor();
+  await page.getByRole('rowheader', { name: 'NAS backup' }).waitFor();
   await page.close();
   // What the browser itself says of a connection that is refused is no remark of ours.
   await close().catch((error) => assert.match(error.message, /ERR_CONNECTION_REFUSED/));
@@ -315,6 +315,18 @@ async function checkMany(world) {
   }
 }
 
+/** Containers of the account test, which the tests of connectors find. */
+async function makeContainers(swift) {
+  const signedIn = await fetch(`http://${swift}/auth/v1.0`, { headers: { 'X-Auth-User': 'test:tester', 'X-Auth-Key': 'testing' } });
+  const [storage, token] = ['X-Storage-Url', 'X-Auth-Token'].map((name) => signedIn.headers.get(name));
+  for (const [name, bytes] of [['console-photos', 5_300_000], ['console-documents', 48_000]]) {
+    for (const path of [name, `${name}/first`]) {
+      const made = await fetch(`${storage}/${path}`, { method: 'PUT', headers: { 'X-Auth-Token': token }, body: path === name ? undefined : Buffer.alloc(bytes) });
+      assert.ok(made.ok, `${path}: ${made.status}`);
+    }
+  }
+}
+
 const [, , binary, option, pictures] = process.argv;
 if (binary === undefined || (option !== undefined && (option !== '--pictures' || pictures === undefined))) {
   console.error('usage: node console.mjs BINARY [--pictures DIRECTORY]');
@@ -328,11 +340,12 @@ if (swift === undefined) {
   console.error('CONNECTORD_TEST_SWIFT=HOST:PORT says where OpenStack Swift is');
   process.exit(2);
 }
+await makeContainers(swift);
 const service = await Service.start(path.resolve(binary));
 const swiftConnector = { provider: 'openstack_swift', url: `http://${swift}`, access_key: 'test:tester' };
-const saved = (await service.ask('POST', CONNECTORS, { ...swiftConnector, name: 'Saved', region: 'us-east-1', secret_key: 'testing' })).body;
-const broken = (await service.ask('POST', CONNECTORS, { ...swiftConnector, name: 'Wrong secret', secret_key: 'wrong' })).body;
-await service.ask('POST', CONNECTORS, { name: 'Photos abroad', provider: 'amazon_aws_s3', region: 'eu-central-1', access_key: 'AKIAEXAMPLE', secret_key: 's' });
+const saved = (await service.ask('POST', CONNECTORS, { ...swiftConnector, name: 'NAS backup', region: 'us-east-1', secret_key: 'testing' })).body;
+const broken = (await service.ask('POST', CONNECTORS, { ...swiftConnector, name: 'Old laptop', secret_key: 'wrong' })).body;
+await service.ask('POST', CONNECTORS, { name: 'Photos in Frankfurt', provider: 'amazon_aws_s3', region: 'eu-central-1', access_key: 'AKIAEXAMPLE', secret_key: 's' });
 await service.ask('POST', '/api/v2/users/me/api_keys', { name: 'backup tool', api_key_scopes: [{ controller: 'cloud_connectors', action: 'show' }] });
 const browser = await launchBrowser([]);
 try {
