@@ -8,6 +8,7 @@ mod first_start;
 mod https;
 mod keys;
 mod rescue;
+mod restored_place;
 mod serve;
 mod users;
 
@@ -270,14 +271,24 @@ fn open_store(config: &Config) -> Result<Store, Failure> {
 
 /// Locks a data directory that has a store.
 fn lock_data(config: &Config) -> Result<DataDirectory, Failure> {
-    if !Layout::new(&config.data_dir).commit_log().is_dir() {
-        return Err(Failure::usage(format!(
-            "{} is no data directory; name it with --data-dir, or start the service once",
-            config.data_dir.display()
-        )));
-    }
+    let layout = Layout::new(&config.data_dir);
     check_owner(&config.data_dir)?;
+    restored_place::check(&layout)?;
+    check_store(&layout)?;
     Ok(DataDirectory::lock(&config.data_dir).map_err(OpenError::from)?)
+}
+
+/// Refuses a directory without a store. Never with an advice to start the service: where a backup was meant, that would
+/// make an empty store.
+fn check_store(layout: &Layout) -> Result<(), Failure> {
+    if layout.holds_store() {
+        return Ok(());
+    }
+    Err(Failure::usage(format!(
+        "{} is no data directory, it has no {}; name the right one with --data-dir, or the service's configuration with --config",
+        layout.root().display(),
+        layout.commit_log().display()
+    )))
 }
 
 /// Files that root makes in the service's directory, the service could not read.
@@ -287,10 +298,20 @@ fn check_owner(data_dir: &Path) -> Result<(), Failure> {
     if own == owner {
         return Ok(());
     }
-    Err(Failure::usage(format!(
-        "{} belongs to the user with the number {owner}: run this as that user, as in: runuser -u connectord -- connectord …",
-        data_dir.display()
-    )))
+    Err(Failure::usage(owner_advice(data_dir, owner)))
+}
+
+/// What is said to somebody else than the owner of a data directory.
+fn owner_advice(data_dir: &Path, owner: u32) -> String {
+    let shown = data_dir.display();
+    if owner == 0 {
+        return format!(
+            "{shown} belongs to root; give it to the service's user: chown -R connectord: {shown}"
+        );
+    }
+    format!(
+        "{shown} belongs to the user with the number {owner}: run this as that user, as in: runuser -u connectord -- connectord …"
+    )
 }
 
 /// Prints to standard output; a closed pipe is not our trouble.

@@ -30,7 +30,7 @@ use tracing::error;
 
 #[cfg(any(test, fuzzing))]
 pub use commit_log::fuzz as fuzz_commit_log;
-pub use directory::{DataDirectory, Layout, remove_if_present, write_private_file};
+pub use directory::{DataDirectory, Layout, holds_log, remove_if_present, write_private_file};
 pub use index::Index;
 pub use key_file::KeyPlace;
 pub use opening::{OpenError, OpenErrorKind};

@@ -70,21 +70,6 @@ pub(super) fn new_recovery_code() -> RecoveryCode {
     RecoveryCode::from_random(random_bytes())
 }
 
-/// Refuses to make a new store where a backup was put into the wrong place.
-pub(super) fn check_restored_place(layout: &Layout) -> Result<(), Failure> {
-    let root = layout.root().display();
-    if layout.root().join("commit-log").exists() {
-        return Err(Failure::usage(format!(
-            "{root} holds what belongs into {root}/sled: a backup is the whole folder sled; make that folder and move \
-             commit-log and the files beside it there"
-        )));
-    }
-    if layout.default_secret_key_file().exists() && !layout.sled().exists() {
-        warn!(path = %layout.sled().display(), "there is a key file but no store: a new one is made. A backup would belong there");
-    }
-    Ok(())
-}
-
 /// Adds a user; the name was checked.
 pub(super) fn add_user(store: &Store, name: &str, password_hash: Secret) -> Result<(), Failure> {
     let name = name.to_owned();

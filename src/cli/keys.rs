@@ -21,7 +21,6 @@ const CODE_FILE_MAX_BYTES: u64 = 4096;
 /// Makes a new key file with the recovery code.
 pub(super) fn recover(config: &Config, code_file: Option<&Path>) -> Result<(), Failure> {
     start_log(LogConfig { level: Level::WARN, ..config.log });
-    first_start::check_restored_place(&Layout::new(&config.data_dir))?;
     let directory = lock_data(config)?;
     let place = key_place(config);
     rotation::check_recoverable(&directory, &place)?;

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::cli::serve::start_log;
-use crate::cli::{Failure, print};
+use crate::cli::{Failure, check_store, print};
 use crate::config::{Config, LogConfig};
 use crate::store::Layout;
 use crate::store::rescue::{self, Inventory};
@@ -21,7 +21,9 @@ pub(super) fn verify(log: LogConfig, path: &Path, scratch: Option<&Path>) -> Res
 /// Copies a running service's data, proved.
 pub(super) fn backup(config: &Config, destination: &Path) -> Result<(), Failure> {
     start_log(LogConfig { level: Level::ERROR, ..config.log });
-    let inventory = rescue::backup(&Layout::new(&config.data_dir), destination)?;
+    let layout = Layout::new(&config.data_dir);
+    check_store(&layout)?;
+    let inventory = rescue::backup(&layout, destination)?;
     print(&format!(
         "{} is complete: {}\nThe key file is not in it: keep a copy of that somewhere else.\n",
         destination.display(),

@@ -12,7 +12,7 @@ use tracing::{error, info, warn};
 
 use crate::app::App;
 use crate::cli::https::Https;
-use crate::cli::{Failure, first_start, key_place, print};
+use crate::cli::{Failure, check_owner, first_start, key_place, print, restored_place};
 use crate::cloud::Cloud;
 use crate::config::{Config, LogConfig};
 use crate::server::tls::Tls;
@@ -24,6 +24,9 @@ const RUNTIME_SHUTDOWN_MAX: Duration = Duration::from_secs(1);
 
 pub(super) fn run(config: Config) -> Result<(), Failure> {
     start_log(config.log);
+    if rustix::process::geteuid().is_root() {
+        check_owner(&config.data_dir)?;
+    }
     let directory = DataDirectory::lock(&config.data_dir).map_err(OpenError::from)?;
     // Before anything is made: a port that is in use should not cost a first start.
     let listeners =
@@ -32,7 +35,7 @@ pub(super) fn run(config: Config) -> Result<(), Failure> {
     let cloud = Cloud::new(config.cloud.clone(), address).map_err(Failure::usage)?;
     let https = Https::new(&config.tls, &directory, address.ip());
     https.as_ref().map_or(Ok(()), Https::check).map_err(Failure::usage)?;
-    first_start::check_restored_place(&directory)?;
+    restored_place::check(&directory)?;
     // Read before anything is made: a mistake in it should not leave half a first start.
     let password = match first_start::configured_password(config.admin_password_file.as_deref()) {
         // It is for the first start alone, and may well be gone after it.

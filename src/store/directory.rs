@@ -103,6 +103,13 @@ impl Layout {
         self.root.join("set-aside")
     }
 
+    /// Whether there is anything of a store, or a place that must not be looked into: whoever uses it says why.
+    pub fn holds_store(&self) -> bool {
+        let may_hold =
+            |found: io::Result<bool>| found.unwrap_or_else(|error| error.kind() != io::ErrorKind::NotFound);
+        may_hold(find_log(&self.commit_log())) || may_hold(self.holds_sled_files())
+    }
+
     /// Whether any of sled's own files is in its directory. Others, such as `lost+found`, are nobody's business.
     ///
     /// # Errors
@@ -124,6 +131,16 @@ impl Layout {
         }
         Ok(found)
     }
+}
+
+/// Whether a folder is a commit log: an empty one, as a first start that was interrupted leaves it, is none.
+pub fn holds_log(commit_log: &Path) -> bool {
+    find_log(commit_log).unwrap_or_default()
+}
+
+fn find_log(commit_log: &Path) -> io::Result<bool> {
+    let is_log = |entry: fs::DirEntry| entry.path().extension().is_some_and(|extension| extension == "log");
+    Ok(fs::read_dir(commit_log)?.flatten().any(is_log))
 }
 
 impl DataDirectory {

@@ -169,7 +169,15 @@ fn create(directory: &DataDirectory, place: &KeyPlace) -> Result<(), OpenError> 
         )));
     }
     let key = match place.read() {
-        KeyFile::Key(key) => key,
+        KeyFile::Key(key) => {
+            if place.is_beside_data() {
+                warn!(
+                    path = %directory.sled().display(),
+                    "there is a key file but no store: a new one is made. A backup would belong there"
+                );
+            }
+            key
+        }
         KeyFile::Unreadable(error) if error.kind() == io::ErrorKind::NotFound => make_key_file(place)?,
         KeyFile::Unreadable(error) => return Err(OpenError::io(place.path(), &error)),
         KeyFile::Malformed => {

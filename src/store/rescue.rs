@@ -75,7 +75,7 @@ impl Scratch {
     fn create(parent: &Path) -> Result<Self, OpenError> {
         // A name that nobody can have prepared, and not one that is there: what is in it will be removed.
         let root = parent.join(format!("{SCRATCH_PREFIX}{}", hex::encode(random_bytes::<8>())));
-        DirBuilder::new().mode(0o700).create(&root).map_err(|error| OpenError::io(&root, &error))?;
+        DirBuilder::new().mode(0o700).create(&root).map_err(|error| cannot_write_in(parent, &error))?;
         Ok(Self(Layout::new(&root)))
     }
 
@@ -84,7 +84,8 @@ impl Scratch {
         let target = self.0.sled();
         let fresh = if target.exists() { fs::remove_dir_all(&target) } else { Ok(()) };
         fresh.and_then(|()| copy(source, &target)).map_err(|error| {
-            let message = format!("copying {} to {} failed: {error}", source.display(), target.display());
+            let (from, to, advice) = (source.display(), target.display(), reading_advice(&error));
+            let message = format!("copying {from} to {to} failed: {error}{advice}");
             OpenError { kind: OpenErrorKind::Io, message }
         })
     }
@@ -100,16 +101,54 @@ impl Drop for Scratch {
 /// The `sled` folder of a backup or a data directory.
 ///
 /// # Errors
-/// The directory holds neither.
+/// The directory holds neither, or both, or must not be looked into.
 pub fn find_sled_folder(path: &Path) -> Result<PathBuf, OpenError> {
-    let candidates = [path.to_owned(), path.join("sled")];
-    let found = candidates.into_iter().find(|candidate| candidate.join("commit-log").is_dir());
-    found.ok_or_else(|| {
-        OpenError::refused(format!(
-            "{} is no backup and no data directory: it has no commit-log folder",
-            path.display()
-        ))
-    })
+    let below = path.join("sled");
+    let (shown, shown_below) = (path.display(), below.display());
+    match (has_commit_log(path)?, has_commit_log(&below)?) {
+        (true, false) => Ok(path.to_owned()),
+        (false, true) => Ok(below),
+        (true, true) => Err(OpenError::refused(format!(
+            "{shown} and {shown_below} are two copies, one was put into the other (cp -r does that where its target is there). \
+             Move {shown_below} to a place of its own, and name the one that is meant"
+        ))),
+        (false, false) => Err(OpenError::refused(format!(
+            "{shown} is no backup and no data directory: it has no commit-log folder"
+        ))),
+    }
+}
+
+fn has_commit_log(folder: &Path) -> Result<bool, OpenError> {
+    let path = folder.join("commit-log");
+    match fs::metadata(&path) {
+        Ok(metadata) => Ok(metadata.is_dir()),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            Ok(false)
+        }
+        Err(error) => Err(unreadable(&path, &error)),
+    }
+}
+
+fn unreadable(path: &Path, error: &io::Error) -> OpenError {
+    let message = format!("{} cannot be read: {error}{}", path.display(), reading_advice(error));
+    OpenError { kind: OpenErrorKind::Io, message }
+}
+
+/// A copy may be anybody's: only its owner and root may read it.
+fn reading_advice(error: &io::Error) -> &'static str {
+    let is_denied = error.kind() == io::ErrorKind::PermissionDenied;
+    if is_denied { "; run this as the directory's owner or as root" } else { "" }
+}
+
+/// What is to be written has a name that nobody knows: its directory is what can be mended.
+fn cannot_write_in(directory: &Path, error: &io::Error) -> OpenError {
+    let shown = directory.display();
+    let message = if error.kind() == io::ErrorKind::NotFound {
+        format!("{shown} is not there; make it first")
+    } else {
+        format!("nothing can be written in {shown}: {error}; make room there, or name another directory")
+    };
+    OpenError { kind: OpenErrorKind::Io, message }
 }
 
 /// Proves a copy, on a copy of it; the original is only read.

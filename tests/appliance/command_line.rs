@@ -168,6 +168,7 @@ fn mistakes_of_configuration_are_named() {
         (&["--listen", "x"], "127.0.0.1:8080"),
         (&["check-config", "--config", "/no/such/file"], "/no/such/file"),
         (&["user", "--data-dir", "/no/such/directory", "list"], "/no/such/directory"),
+        (&["backup", "--data-dir", "/no/such/directory", "/no/such/copy"], "with --config"),
     ] {
         let (status, output) = run(&mut command(arguments));
         assert!(status == 2 && output.contains(part), "{arguments:?}: {status} {output}");

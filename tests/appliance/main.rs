@@ -29,6 +29,7 @@ mod openapi;
 mod real_servers;
 mod rescue;
 mod restarts;
+mod restoring;
 mod revocation;
 mod secret_errands;
 mod secrets;

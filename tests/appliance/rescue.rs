@@ -251,7 +251,11 @@ fn a_scratch_directory_is_new_and_its_parent_is_left_alone() {
     service.stop();
     let data = text(&directory.path().join("data"));
     let (status, said) = run(&["verify", &data, "--scratch", &text(&directory.path().join("typo/missing"))]);
-    assert!(status == 1 && !directory.path().join("typo").exists(), "{status} {said}");
+    let missing = format!("{} is not there; make it first", directory.path().join("typo/missing").display());
+    assert!(status == 1 && said.contains(&missing), "{status} {said}");
+    let (status, said) = run(&["backup", "--data-dir", &data, &text(&directory.path().join("typo/copy"))]);
+    assert!(status == 1 && said.contains("typo is not there; make it first"), "{status} {said}");
+    assert!(!directory.path().join("typo").exists());
     let inside = text(&directory.path().join("data/sled/backup"));
     let (status, said) = run(&["backup", "--data-dir", &data, &inside]);
     assert!(status == 2 && said.contains("elsewhere"), "{status} {said}");
