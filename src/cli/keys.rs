@@ -24,6 +24,14 @@ pub(super) fn recover(config: &Config, code_file: Option<&Path>) -> Result<(), F
     let directory = lock_data(config)?;
     let place = key_place(config);
     rotation::check_recoverable(&directory, &place)?;
+    if place.is_beside_data() {
+        // Made in the wrong place, it would keep the service out that is configured for another.
+        print(&format!(
+            "The new key file will be {}, and the one before opens this store no more. If the service has a configuration, \
+             stop here and give it to this command with --config.\n",
+            place.path().display()
+        ));
+    }
     let code = ask_code(code_file)?;
     let made = rotation::recover(directory, &place, &code, config.store)?;
     if let Some(path) = &made.set_aside {

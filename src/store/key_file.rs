@@ -19,10 +19,13 @@ const KEY_FILE_MAX_BYTES: u64 = 4096;
 /// Key files of other stores that are kept beside the one in force.
 const SET_ASIDE_MAX: u32 = 100;
 
+
 /// Where the key file in force is.
 #[derive(Debug, Clone)]
 pub struct KeyPlace {
     path: PathBuf,
+    /// Where it is unless configured elsewhere.
+    default: PathBuf,
     is_credential: bool,
     is_beside_data: bool,
 }
@@ -44,10 +47,11 @@ impl KeyPlace {
         let is_credential = !is_configured && credential.is_some();
         let path = configured.map(Path::to_owned).or(credential);
         let is_beside_data = path.is_none();
-        let path = path.unwrap_or_else(|| layout.default_secret_key_file());
+        let default = layout.default_secret_key_file();
+        let path = path.unwrap_or_else(|| default.clone());
         // A new key file goes to where the link points, not into the link's place.
         let path = if path.is_symlink() { fs::canonicalize(&path).unwrap_or(path) } else { path };
-        Self { path, is_credential, is_beside_data }
+        Self { path, default, is_credential, is_beside_data }
     }
 
     /// The file.
@@ -103,6 +107,13 @@ impl KeyPlace {
 
     pub(crate) fn read(&self) -> KeyFile {
         KeyFile::read(&self.path)
+    }
+
+    /// The data directory's own key file, where another place is configured and this file is the right one.
+    pub(crate) fn fitting_default(&self, needed_fingerprint: &str) -> Option<&Path> {
+        let is_right =
+            !self.is_beside_data && KeyFile::read(&self.default).fitting(needed_fingerprint).is_ok();
+        is_right.then_some(self.default.as_path())
     }
 
     /// The key that is to take the place of the one in force.
@@ -226,15 +237,26 @@ impl KeyFile {
 fn write(path: &Path, key: &SymmetricKey) -> Result<(), OpenError> {
     let text = Zeroizing::new(format!("{}\n", key.to_text().as_str()));
     directory::write_private_file(path, text.as_bytes()).map_err(|error| {
-        let mut refusal = OpenError::io(path, &error);
-        refusal.message = format!(
-            "a key file cannot be written there: {}. Where the place is read-only, give a writable one as \
-             CONNECTORD_SECRET_KEY_FILE to this command (with a copy of the key in it, if there is one), and put the new \
-             file into its place yourself",
-            refusal.message
+        let message = format!(
+            "a key file cannot be written there: {}: {error}. Its directory has to be writable for the user that the service \
+             runs as. Where it is to stay read-only, give a writable place as CONNECTORD_SECRET_KEY_FILE to this command (with \
+             a copy of the key in it, if there is one), and put the new file into its place yourself",
+            path.display()
         );
-        refusal
+        OpenError { kind: OpenErrorKind::Io, message }
     })
+}
+
+/// What to say of a key file that is there and cannot be read. It is not lost: never an advice to make another one.
+pub(crate) fn unreadable(path: &Path, error: &io::Error) -> OpenError {
+    if error.kind() != io::ErrorKind::PermissionDenied {
+        return OpenError::io(path, error);
+    }
+    let shown = path.display();
+    OpenError::refused(format!(
+        "the key file {shown} cannot be read ({error}): give it to the user that the service runs as, who has to be let into \
+         its directory too: chown connectord: {shown}"
+    ))
 }
 
 #[cfg(test)]

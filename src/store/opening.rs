@@ -25,7 +25,7 @@ use crate::store::directory::{self, DataDirectory, Layout};
 use crate::store::file_system;
 use crate::store::generations;
 use crate::store::index::Index;
-use crate::store::key_file::{KeyFile, KeyPlace};
+use crate::store::key_file::{self, KeyFile, KeyPlace};
 use crate::store::reached::{self, ReachedMark};
 use crate::store::records::{DecodeError, Record, decode_record, encode_record};
 use crate::store::recovery::{self, LogState};
@@ -179,7 +179,7 @@ fn create(directory: &DataDirectory, place: &KeyPlace) -> Result<(), OpenError> 
             key
         }
         KeyFile::Unreadable(error) if error.kind() == io::ErrorKind::NotFound => make_key_file(place)?,
-        KeyFile::Unreadable(error) => return Err(OpenError::io(place.path(), &error)),
+        KeyFile::Unreadable(error) => return Err(key_file::unreadable(place.path(), &error)),
         KeyFile::Malformed => {
             return Err(OpenError::refused(format!(
                 "{} is not a key file: it should hold one line that begins with cdk1_. Nothing was made",

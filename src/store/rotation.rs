@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use crate::domain::recovery_code::RecoveryCode;
 use crate::store::directory::DataDirectory;
-use crate::store::key_file::{KeyFile, KeyPlace};
+use crate::store::key_file::{self, KeyFile, KeyPlace};
 use crate::store::opening::{self, NO_CODE, OpenError, OpenErrorKind, Way, read_vault};
 use crate::store::recovery::{self, LogState, Recovered, SledState};
 use crate::store::resealing;
@@ -39,7 +39,7 @@ pub fn check_recoverable(directory: &DataDirectory, place: &KeyPlace) -> Result<
     match place.read() {
         // It may be the right one: nobody knows.
         KeyFile::Unreadable(error) if error.kind() != io::ErrorKind::NotFound => {
-            return Err(OpenError::io(place.path(), &error));
+            return Err(key_file::unreadable(place.path(), &error));
         }
         KeyFile::Unreadable(_) | KeyFile::Key(_) | KeyFile::Malformed => {}
     }

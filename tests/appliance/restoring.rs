@@ -169,3 +169,27 @@ fn no_permission_is_not_reported_as_nothing_there() {
     assert!(status == 2 && said.contains("runuser"), "{status} {said}");
     assert!(!kept.path().join("data/lock").exists(), "a refused start leaves nothing");
 }
+
+#[test]
+fn a_key_file_of_root_is_to_be_given_away_and_not_replaced() {
+    let kept = with_backup();
+    let data = kept.path().join("data");
+    let given =
+        Command::new("chown").args(["-R", &NOBODY.to_string()]).arg(&data).status().expect("chown runs");
+    let data = text(&data);
+    for arguments in [
+        &["serve", "--listen", "127.0.0.1:0", "--data-dir", &data][..],
+        &["user", "--data-dir", &data, "list"],
+        &["recover", "--data-dir", &data],
+        &["rotate-key", "--data-dir", &data],
+    ] {
+        let Some(command) = as_nobody(arguments) else { return };
+        assert!(given.success());
+        let key = kept.path().join("data/secret.key");
+        std::os::unix::fs::chown(&key, Some(0), Some(0)).expect("taken");
+        let (status, said) = output_of(command);
+        let part = format!("chown connectord: {}", key.display());
+        assert!(status == 2 && said.contains(&part), "{arguments:?}: {status} {said}");
+        assert!(!said.contains("connectord recover"), "{arguments:?}: {said}");
+    }
+}

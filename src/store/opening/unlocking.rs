@@ -1,10 +1,12 @@
 //! Opening the secrets: which key the store wants, whether it is there, and what to say where it is not.
 
+use std::io;
+
 use tracing::{error, info, warn};
 
 use super::{OpenError, VAULT_KEY, undecodable};
 use crate::domain::recovery_code::RecoveryCode;
-use crate::store::key_file::{KeyFile, KeyPlace};
+use crate::store::key_file::{self, KeyFile, KeyPlace};
 use crate::store::records::{DecodeError, decode_record};
 use crate::store::sealing::{Sealer, UnlockError, Vault};
 use crate::store::state::State;
@@ -115,6 +117,9 @@ fn damaged(way: &str) -> OpenError {
 fn refusal(vault: &Vault, place: &KeyPlace, found: &KeyFile) -> OpenError {
     let path = place.path().display();
     let what = match found {
+        KeyFile::Unreadable(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            return key_file::unreadable(place.path(), error);
+        }
         KeyFile::Key(key) => {
             format!("the key file {path} (fingerprint {}) does not belong to this store", key.fingerprint())
         }
@@ -123,13 +128,20 @@ fn refusal(vault: &Vault, place: &KeyPlace, found: &KeyFile) -> OpenError {
             format!("{path} is not a key file: it should hold one line that begins with cdk1_")
         }
     };
+    let needed = vault.needed_fingerprint();
+    if let Some(right) = place.fitting_default(needed) {
+        return OpenError::refused(format!(
+            "{what}; the right key is in {}: put that file into the configured place, or make the credential of it",
+            right.display()
+        ));
+    }
     let recover = match vault.has_recovery_code() {
         true => "make a new key file with the recovery code: connectord recover".to_owned(),
-        false => format!("where it is lost, there is no other way: {NO_CODE}"),
+        false => format!("there is no other way: {NO_CODE}"),
     };
     OpenError::refused(format!(
-        "{what}; the secrets of this store open with the key of fingerprint {}. Either put that key file there (or name its place in \
-         secret_key_file, or give it as the systemd credential secret-key), or {recover}",
-        vault.needed_fingerprint()
+        "{what}; the secrets of this store open with the key of fingerprint {needed}. Put that key file there, or say where it is: \
+         secret_key_file in the configuration (give that to a command with --config), CONNECTORD_SECRET_KEY_FILE, or the systemd \
+         credential secret-key, which only the unit has. Only where it is lost, {recover}"
     ))
 }

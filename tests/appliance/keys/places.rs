@@ -166,3 +166,37 @@ fn a_new_key_that_cannot_take_its_place_opens_the_store_and_is_not_written_over(
     assert!(status == 0 && said.contains("Done"), "{said}");
     store.check_whole();
 }
+
+#[test]
+fn a_key_that_is_only_somewhere_else_is_named_before_recovering() {
+    let store = Filled::new();
+    let elsewhere = store.path().join("elsewhere.key");
+    let with_configured = |arguments: &[&str]| {
+        let mut command = store.command(arguments);
+        command.env("CONNECTORD_SECRET_KEY_FILE", &elsewhere);
+        command
+    };
+    // The configuration names a place, and the key is still beside the data.
+    let (status, said) = run(with_configured(&["user", "list"]), "");
+    let beside = format!("the right key is in {}", store.key().display());
+    assert!(status == 2 && said.contains(&beside) && !said.contains("connectord recover"), "{said}");
+    // The key is in its place, and a command is not told of the configuration.
+    fs::rename(store.key(), &elsewhere).expect("moved");
+    for arguments in [&["user", "list"][..], &["rotate-key"]] {
+        let (status, said) = store.run(arguments, "");
+        assert_eq!(status, 2, "{said}");
+        let at = |part: &str| said.find(part).unwrap_or_else(|| panic!("{part:?} is not in: {said}"));
+        assert!(at("--config") < at("connectord recover"), "{said}");
+        assert!(at("CONNECTORD_SECRET_KEY_FILE") < at("Only where it is lost"), "{said}");
+    }
+    let (status, said) = store.run(&["recover"], "");
+    assert!(
+        status == 2 && said.contains("--config") && said.contains(&store.key().display().to_string()),
+        "{said}"
+    );
+    // Whoever recovers all the same is told where the key is now.
+    let (status, said) = store.run(&["recover"], &store.code);
+    assert_eq!(status, 0, "{said}");
+    let (status, said) = run(with_configured(&["serve", "--listen", "127.0.0.1:0"]), "");
+    assert!(status == 2 && said.contains(&beside), "{said}");
+}
