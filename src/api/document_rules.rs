@@ -144,6 +144,9 @@ pub fn of_parameter(route: &Route, parameter: &Parameter, list_items_max: usize)
         ("reveal", false) => json!({ "type": "string", "enum": ["true", "false"] }),
         (name, false) if filter_kind(name) == Some(AttributeKind::Number) => pattern(&filter_pattern(NUMBER)),
         (name, false) if filter_kind(name) == Some(AttributeKind::Moment) => pattern(&filter_pattern(MOMENT)),
+        (name, false) if filter_words(name).is_some() => {
+            pattern(&word_filter_pattern(&filter_words(name).unwrap_or_default()))
+        }
         (_, false) if parameter.is_required => json!({ "type": "string", "minLength": 1 }),
         (_, false) => json!({ "type": "string" }),
     }
@@ -153,6 +156,17 @@ pub fn of_parameter(route: &Route, parameter: &Parameter, list_items_max: usize)
 fn filter_kind(name: &str) -> Option<AttributeKind> {
     let of_connector = ConnectorAttribute::parse(name).map(Attribute::kind);
     of_connector.or_else(|| AuditAttribute::parse(name).map(Attribute::kind))
+}
+
+/// The only words that a filter of the audit trail takes.
+fn filter_words(name: &str) -> Option<Vec<&'static str>> {
+    AuditAttribute::parse(name).and_then(Attribute::words)
+}
+
+/// As [`filter_pattern`], with only these words where the whole value is compared, and anything in patterns and orders.
+fn word_filter_pattern(words: &[&str]) -> String {
+    let word = format!("(?:{})", words.join("|"));
+    format!(r"^(?:(?:!?=)?|(?:!?=)?{word}|!?><{word}(?:\|{word})*|!?~[\s\S]*|<[\s\S]*|>(?:[^<][\s\S]*)?)$")
 }
 
 /// Unset, set, compared with one value, or with several.

@@ -182,6 +182,9 @@ pub enum SubjectKind {
 }
 
 impl SubjectKind {
+    /// Every kind.
+    pub const ALL: [SubjectKind; 3] = [SubjectKind::CloudConnector, SubjectKind::ApiKey, SubjectKind::User];
+
     /// The name, in the API and on disk.
     pub const fn name(self) -> &'static str {
         match self {
@@ -193,9 +196,7 @@ impl SubjectKind {
 
     /// The kind of this name.
     pub fn parse(name: &str) -> Option<Self> {
-        [SubjectKind::CloudConnector, SubjectKind::ApiKey, SubjectKind::User]
-            .into_iter()
-            .find(|kind| kind.name() == name)
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
     }
 }
 
@@ -219,7 +220,7 @@ mod tests {
         for kind in AuditKind::ALL {
             assert_eq!(AuditKind::parse(kind.name()), Some(kind));
         }
-        for kind in [SubjectKind::CloudConnector, SubjectKind::ApiKey, SubjectKind::User] {
+        for kind in SubjectKind::ALL {
             assert_eq!(SubjectKind::parse(kind.name()), Some(kind));
         }
         for caller in [CallerId::User(1), CallerId::Key(7), CallerId::CommandLine] {

@@ -21,6 +21,12 @@ pub trait Attribute: Copy + Eq + 'static {
     /// Its value in a record.
     fn value(self, record: &Self::Record) -> Value<'_>;
 
+    /// The values that it can have, where there are only these: a mistyped one is refused, since an empty list would say
+    /// that there is nothing.
+    fn words(self) -> Option<Vec<&'static str>> {
+        None
+    }
+
     /// The attribute of this name.
     fn parse(name: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|attribute| attribute.name() == name)

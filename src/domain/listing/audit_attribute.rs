@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::domain::audit_event::AuditEvent;
+use crate::domain::audit_event::{AuditEvent, AuditKind, SubjectKind};
 use crate::domain::listing::attribute::{Attribute, AttributeKind, Value};
 
 /// An attribute of an audit event.
@@ -94,6 +94,26 @@ impl Attribute for AuditAttribute {
             | Self::SubjectKind
             | Self::SubjectName
             | Self::Attributes => AttributeKind::Text,
+        }
+    }
+
+    fn words(self) -> Option<Vec<&'static str>> {
+        match self {
+            Self::Kind => Some(AuditKind::ALL.iter().map(|kind| kind.name()).collect()),
+            Self::SubjectKind => Some(SubjectKind::ALL.iter().map(|kind| kind.name()).collect()),
+            Self::Id
+            | Self::FirstAt
+            | Self::LastAt
+            | Self::Count
+            | Self::Caller
+            | Self::UserName
+            | Self::ApiKeyName
+            | Self::Client
+            | Self::RequestId
+            | Self::SubjectId
+            | Self::SubjectName
+            | Self::SecretRevision
+            | Self::Attributes => None,
         }
     }
 

@@ -61,14 +61,22 @@ impl<A: Attribute> Filter<A> {
     /// Parses the value of a filter parameter: an operator or none, then the operand.
     ///
     /// # Errors
-    /// A number that is none, a moment that is none, a pattern on either, or a pattern that is too long.
+    /// A number that is none, a moment that is none, a pattern on either, a pattern that is too long, or a word that the
+    /// attribute cannot be.
     pub fn parse(attribute: A, value: &str) -> Result<Self, Violation> {
         let (operator, operand) = OPERATORS
             .iter()
             .find_map(|(sign, operator)| value.strip_prefix(sign).map(|operand| (*operator, operand)))
             .unwrap_or((Operator::Compare(Comparison::Equal), value));
         let parse = |text: &str| attribute.kind().parse(attribute.name(), text);
-        let items = || operand.split('|').map(parse).collect::<Result<Vec<Value<'static>>, Violation>>();
+        let equal = |text: &str| match attribute.words() {
+            Some(words) if !words.contains(&text) => {
+                let advice = format!("write one of {}", words.join(", "));
+                Err(Violation::invalid(attribute.name(), text, advice))
+            }
+            Some(_) | None => parse(text),
+        };
+        let items = || operand.split('|').map(equal).collect::<Result<Vec<Value<'static>>, Violation>>();
         let pattern = || {
             let what = match attribute.kind() {
                 AttributeKind::Text => return parse_pattern(attribute.name(), operand),
@@ -82,6 +90,9 @@ impl<A: Attribute> Filter<A> {
         let condition = match operator {
             Operator::Compare(Comparison::Equal) if operand.is_empty() => Condition::Unset,
             Operator::Compare(Comparison::Differ) if operand.is_empty() => Condition::Set,
+            Operator::Compare(comparison @ (Comparison::Equal | Comparison::Differ)) => {
+                Condition::Compare(comparison, equal(operand)?)
+            }
             Operator::Compare(comparison) => Condition::Compare(comparison, parse(operand)?),
             Operator::In => Condition::In(items()?),
             Operator::NotIn => Condition::NotIn(items()?),

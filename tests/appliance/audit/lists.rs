@@ -27,6 +27,9 @@ fn events_are_filtered_ordered_and_paged() {
         ("kind=connector_created", 3, "3 2 1"),
         ("kind=%3E%3Capi_key_created|connector_updated", 2, "5 4"),
         ("kind=~connector%25&id=%3E2", 2, "5 3"),
+        ("kind=~secret_reveal", 0, ""),
+        ("kind=!=connector_created&subject_kind=!%3E%3Cuser|api_key", 1, "5"),
+        ("kind=%3Eb", 4, "5 3 2 1"),
         ("caller=user:1&user_name=admin&client=127.0.0.1&count=1", 5, "5 4 3 2 1"),
         ("api_key_name=!=", 0, ""),
         ("subject_kind=cloud_connector&subject_id=2", 2, "5 2"),
@@ -51,9 +54,16 @@ fn events_are_filtered_ordered_and_paged() {
         ("sort_by=value", "sort_by"),
         ("limit=-1", "limit"),
         ("secret_key=x", "secret_key"),
+        ("kind=secret_reveal", "kind"),
+        ("kind=!=Connector_created", "kind"),
+        ("kind=%3E%3Cconnector_created|", "kind"),
+        ("kind=!%3E%3Cconnector_created|api_keys", "kind"),
+        ("subject_kind=connector", "subject_kind"),
     ] {
         let refused = admin.get(&format!("{EVENTS}?{query}")).expect_status(422);
         assert_eq!(refused.errors(attribute).len(), 1, "{query}");
     }
+    let refused = admin.get(&format!("{EVENTS}?kind=secret_reveal")).expect_status(422);
+    assert!(refused.text().contains("login_refused, api_key_created"), "{}", refused.text());
     service.stop();
 }
