@@ -423,10 +423,23 @@ mod tests {
         check("[limit]\nbody_bytes = 1\n", &["line 1", "limit"]);
         check("[jobs]\nparallel = 8\nparallel = 9\n", &["line 3"]);
         check("[jobs\n", &["line 1"]);
+        check("[jobs]\nparallel = = 9\n", &["line 2"]);
         check("[browser]\nallowed_origins = ['https://a/b']\n", &["line 2", "https://nas.example.com"]);
         check("[limits]\ntrusted_proxies = ['nginx']\n", &["line 2", "10.0.0.0/8", "unix"]);
         check("[limits]\ntrusted_proxies = ['::ffff:10.0.0.0/8']\n", &["line 2", "IPv4 as IPv4"]);
         check("jobs = 5\n", &["line 1", "jobs", "[jobs]"]);
+    }
+
+    #[test]
+    fn keys_in_the_wrong_table_and_doubled_ones_are_told_their_place() {
+        check("[browser]\nlisten = '127.0.0.1:1'\n", &["line 2", "write listen above the first [table]"]);
+        check("trusted_proxies = []\n", &["line 1", "write trusted_proxies under [limits]"]);
+        check("[browser]\ntrusted_proxies = []\n", &["line 2", "under [limits]"]);
+        check("keep_count = 1\n", &["under [jobs]", "or write keep_count under [audit]"]);
+        let again = "[limits] # first\nbody_bytes = 2048\n[browser]\n\n[limits]\nheader_lines = 50\n";
+        check(again, &["line 5", "[limits] is there already, at line 1"]);
+        let again = "[jobs]\nparallel = 8\n[limits]\n# parallel\n\n[cloud]\nca_file = 'a'\nca_file = 'b'\n";
+        check(again, &["line 8", "ca_file is there already, at line 7"]);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Reads a configuration file against the table of settings, with a line number for every mistake.
 
 use std::fs;
+use std::ops::Range;
 use std::path::Path;
 
 use toml::Spanned;
@@ -31,7 +32,9 @@ pub fn read(path: &Path) -> Result<Vec<(&'static str, Value)>, Vec<String>> {
     };
     let table = DeTable::parse(&text).map_err(|error| {
         let offset = error.span().map_or(0, |span| span.start);
-        vec![at_line(offset, error.message())]
+        let span = error.span().filter(|_| error.message() == "duplicate key");
+        let problem = span.and_then(|span| explain_duplicate(&text, span));
+        vec![at_line(offset, problem.as_deref().unwrap_or(error.message()))]
     })?;
 
     let mut values = Vec::new();
@@ -74,12 +77,56 @@ fn parse(key: &str, value: &Spanned<DeValue<'_>>) -> Result<(&'static str, Value
         if is_table(key) {
             return Err(format!("{key} is a table: write [{key}] and its keys below"));
         }
+        if let Some(place) = other_place(key) {
+            return Err(format!("{key} is not a setting; {place}"));
+        }
         let suggestion = nearest::suggest(key, SETTINGS.iter().map(|setting| setting.key.to_owned()));
         return Err(format!("{key} is not a setting{suggestion}"));
     };
     let typed = typed_value(setting, value.get_ref()).ok_or_else(|| setting.advice());
     let checked = typed.and_then(|value| setting.check(value));
     checked.map(|value| (setting.key, value)).map_err(|advice| format!("{key} is not valid: {advice}"))
+}
+
+/// Where a key belongs that was written into the wrong table: lines at the end of a file land in its last one.
+fn other_place(key: &str) -> Option<String> {
+    let name = key.rsplit('.').next().unwrap_or(key);
+    let places = SETTINGS.iter().filter_map(|setting| match setting.key.rsplit_once('.') {
+        Some((table, last)) => (last == name).then(|| format!("write {name} under [{table}]")),
+        None => (setting.key == name).then(|| format!("write {name} above the first [table]")),
+    });
+    let places: Vec<String> = places.collect();
+    (!places.is_empty()).then(|| places.join(", or "))
+}
+
+/// Says where a key or table is that the file has twice; `None` where the mistake is another one.
+fn explain_duplicate(text: &str, span: Range<usize>) -> Option<String> {
+    let start = text.get(..span.start)?.rfind('\n').map_or(0, |end| end + 1);
+    let (before, line) = (text.get(..start)?, text.get(start..)?.lines().next()?);
+    let header = |line: &str| {
+        let name = line.trim_start().strip_prefix('[')?.split_once(']')?.0.trim().to_owned();
+        (!name.starts_with('[')).then_some(name)
+    };
+    let key = |line: &str| line.split_once('=').map(|(name, _)| name.trim().to_owned());
+    let earlier = before.lines().enumerate();
+    if let Some(name) = header(line) {
+        let (at, _) = earlier.into_iter().find(|(_, line)| header(line).as_ref() == Some(&name))?;
+        return Some(format!(
+            "the table [{name}] is there already, at line {}: write its keys there",
+            at + 1
+        ));
+    }
+    let name = key(line)?;
+    // In the same table: what stands after the last head of a table.
+    let in_table = earlier.fold(Vec::new(), |mut lines, (at, line)| {
+        match header(line) {
+            Some(_) => lines.clear(),
+            None => lines.push((at, line)),
+        }
+        lines
+    });
+    let (at, _) = in_table.into_iter().find(|(_, line)| key(line).as_ref() == Some(&name))?;
+    Some(format!("{name} is there already, at line {}: keep one of them", at + 1))
 }
 
 fn typed_value(setting: &Setting, value: &DeValue<'_>) -> Option<Value> {

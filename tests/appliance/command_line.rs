@@ -140,6 +140,10 @@ fn mistakes_of_configuration_are_named() {
         ),
         ("[log]\nlevel = 'loud'\n", "line 2: log.level is not valid: write one of error, warn, info"),
         ("listen = \n", "line 1"),
+        (
+            "[browser]\nlisten = '127.0.0.1:1'\n",
+            "line 2: browser.listen is not a setting; write listen above the first",
+        ),
     ];
     for (text, expected) in cases {
         std::fs::write(&file, text).expect("written");
