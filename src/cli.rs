@@ -90,6 +90,8 @@ enum Command {
         data: bool,
     },
     /// Adds, changes, removes or lists users, while the service is stopped.
+    // Also behind the subcommand, where people write them.
+    #[command(mut_args(|argument| argument.global(true)))]
     User {
         #[command(flatten)]
         settings: SettingsArguments,

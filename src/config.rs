@@ -428,6 +428,7 @@ mod tests {
         check("[limits]\ntrusted_proxies = ['nginx']\n", &["line 2", "10.0.0.0/8", "unix"]);
         check("[limits]\ntrusted_proxies = ['::ffff:10.0.0.0/8']\n", &["line 2", "IPv4 as IPv4"]);
         check("jobs = 5\n", &["line 1", "jobs", "[jobs]"]);
+        check("listen_unix = 'run/socket'\n", &["line 1", "begins with /"]);
     }
 
     #[test]

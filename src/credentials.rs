@@ -59,6 +59,8 @@ pub enum Refused {
     Limited {
         /// When the next try is looked at, from now.
         retry_after: Duration,
+        /// Whether other names and keys are still looked at from this address.
+        is_of_claim: bool,
     },
     /// No turn for hashing came up in time.
     Busy,
@@ -239,7 +241,7 @@ impl Credentials {
 
 impl From<Limited> for Refused {
     fn from(limited: Limited) -> Self {
-        Refused::Limited { retry_after: limited.retry_after }
+        Refused::Limited { retry_after: limited.retry_after, is_of_claim: limited.is_of_claim }
     }
 }
 

@@ -104,10 +104,12 @@ impl ApiError {
     }
 
     /// 429: there were too many failures before.
-    pub fn too_many_failures(retry_after: Duration) -> Self {
+    pub fn too_many_failures(retry_after: Duration, is_of_claim: bool) -> Self {
         // Rounded up: at the named time there is room.
         let seconds = retry_after.as_millis().div_ceil(1000).max(1);
-        let message = format!("Too many failed sign-ins from your address; try again in {seconds} s");
+        let what =
+            if is_of_claim { "with this name or API key from your address" } else { "from your address" };
+        let message = format!("Too many failed sign-ins {what}; try again in {seconds} s");
         Self::new(StatusCode::TOO_MANY_REQUESTS, "invalid", message)
             .with_header(RETRY_AFTER, &seconds.to_string())
     }
@@ -240,7 +242,9 @@ impl From<Refused> for ApiError {
     fn from(refused: Refused) -> Self {
         match refused {
             Refused::Wrong => Self::unauthorized(),
-            Refused::Limited { retry_after } => Self::too_many_failures(retry_after),
+            Refused::Limited { retry_after, is_of_claim } => {
+                Self::too_many_failures(retry_after, is_of_claim)
+            }
             Refused::Busy => Busy.into(),
         }
     }

@@ -108,7 +108,9 @@ fn ask_code(file: Option<&Path>) -> Result<RecoveryCode, Failure> {
             }
         }
     };
-    RecoveryCode::parse(text.expose())
+    // As it stands in first-start.txt.
+    let code = text.expose().trim_start();
+    RecoveryCode::parse(code.strip_prefix(CODE_LABEL).unwrap_or(code))
         .map_err(|error| Failure::usage(format!("{}; nothing was changed", error.advice())))
 }
 

@@ -305,7 +305,13 @@ impl Setting {
         let is_right = match (&self.kind, &value) {
             (Kind::Address, Value::Text(text)) => text.parse::<SocketAddr>().is_ok(),
             (Kind::Path, Value::Text(text)) => {
-                !text.contains('\0') && (self.key != "data_dir" || !text.is_empty())
+                let is_fit = match self.key {
+                    "data_dir" => !text.is_empty(),
+                    // The proxy has another working directory.
+                    "listen_unix" => text.is_empty() || text.starts_with('/'),
+                    _ => true,
+                };
+                is_fit && !text.contains('\0')
             }
             (Kind::Word(words), Value::Text(text)) => words.contains(&text.as_str()),
             (Kind::Integer(least, most), Value::Integer(number)) => (*least..=*most).contains(number),
@@ -331,6 +337,9 @@ impl Setting {
         match self.kind {
             Kind::Address => {
                 "write an IP address and a port as a text in quotes, such as \"127.0.0.1:8080\"".to_owned()
+            }
+            Kind::Path if self.key == "listen_unix" => {
+                "write a path that begins with / as a text in quotes".to_owned()
             }
             Kind::Path => "write a path as a text in quotes".to_owned(),
             Kind::Word(words) => format!("write one of {} as a text in quotes", words.join(", ")),

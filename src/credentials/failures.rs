@@ -42,6 +42,8 @@ struct Counts {
 pub struct Limited {
     /// From now.
     pub retry_after: Duration,
+    /// Whether other names and keys are still looked at from this address.
+    pub is_of_claim: bool,
 }
 
 impl Failures {
@@ -82,8 +84,10 @@ impl Failures {
 impl Counts {
     fn check(&self, address: ClientAddress, claim: Claim, now: Instant) -> Result<(), Limited> {
         let by_claim = self.by_claim.wait(&(address, claim), now);
-        let retry_after = self.by_address.wait(&address, now).max(by_claim);
-        if retry_after > Duration::ZERO { Err(Limited { retry_after }) } else { Ok(()) }
+        let by_address = self.by_address.wait(&address, now);
+        let retry_after = by_address.max(by_claim);
+        let is_of_claim = by_address == Duration::ZERO;
+        if retry_after > Duration::ZERO { Err(Limited { retry_after, is_of_claim }) } else { Ok(()) }
     }
 }
 
@@ -198,7 +202,7 @@ mod tests {
         assert_eq!(fail(&failures, 50, 1, claim(2), now), 5, "another user from there");
         assert_eq!(fail(&failures, 50, 2, claim(1), now), 5, "the same user from elsewhere");
         let limited = failures.begin(address(1), claim(1), now).err();
-        assert_eq!(limited, Some(Limited { retry_after: Duration::from_secs(20) }));
+        assert_eq!(limited, Some(Limited { retry_after: Duration::from_secs(20), is_of_claim: true }));
     }
 
     #[test]

@@ -42,7 +42,7 @@ async fn sign_in(credentials: &Credentials, index: &Index, from: &str, name: &st
             200
         }
         Err(Refused::Wrong) => 401,
-        Err(Refused::Limited { retry_after }) => {
+        Err(Refused::Limited { retry_after, .. }) => {
             assert!(retry_after > Duration::ZERO && retry_after <= LIMITS.window, "{retry_after:?}");
             429
         }

@@ -122,7 +122,12 @@ impl Drop for SocketFile {
 
 fn bind_unix(path: &Path) -> Result<(UnixListener, SocketFile), String> {
     let shown = path.display();
-    let failed = |error: io::Error| format!("listen_unix: cannot listen on {shown}: {error}");
+    let failed = |error: io::Error| {
+        let is_missing = error.kind() == io::ErrorKind::NotFound;
+        let advice =
+            if is_missing { "; its directory is not there, make it or name another path" } else { "" };
+        format!("listen_unix: cannot listen on {shown}: {error}{advice}")
+    };
     remove_stale_socket(path)?;
     // Made with the process's mask, which lets nobody else in, and opened to the group then.
     let listener = UnixListener::bind(path).map_err(failed)?;
@@ -197,5 +202,7 @@ mod tests {
         let refusal = bind_unix(&path).map(|_| ()).expect_err("refused");
         assert!(refusal.contains("no socket"), "{refusal}");
         fs::remove_file(&path).expect("still there");
+        let refusal = bind_unix(&path.join("socket")).map(|_| ()).expect_err("refused");
+        assert!(refusal.contains("directory is not there"), "{refusal}");
     }
 }

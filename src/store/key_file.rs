@@ -5,8 +5,10 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
+use tracing::warn;
 use zeroize::Zeroizing;
 
 use crate::store::directory::{self, Layout};
@@ -19,6 +21,8 @@ const KEY_FILE_MAX_BYTES: u64 = 4096;
 /// Key files of other stores that are kept beside the one in force.
 const SET_ASIDE_MAX: u32 = 100;
 
+/// The bit of a file's mode that lets everybody read it.
+const OTHERS_MAY_READ: u32 = 0o004;
 
 /// Where the key file in force is.
 #[derive(Debug, Clone)]
@@ -124,6 +128,15 @@ impl KeyPlace {
     /// Whether there is one. A credential has none: its place is not ours.
     pub(crate) fn has_new(&self) -> bool {
         !self.is_credential && self.new_path().exists()
+    }
+
+    /// Warns where everybody on the machine may read the key.
+    pub(crate) fn warn_if_open_to_others(&self) {
+        let mode = fs::metadata(&self.path).map_or(0, |metadata| metadata.permissions().mode());
+        if mode & OTHERS_MAY_READ != 0 {
+            let path = self.path.display();
+            warn!(%path, "everybody on this machine may read the key file: chmod 600 {path}");
+        }
     }
 
     /// Makes the first key file.

@@ -74,6 +74,9 @@ pub(super) fn open(
     let mut recovered = recovery::recover(&directory)?;
     let vault = read_vault(&recovered.state)?;
     let (sealer, left_to_do) = unlocking::unlock(recovered.store_id, &vault, way)?;
+    if let Way::KeyFile(place) = way {
+        place.warn_if_open_to_others();
+    }
     let mut index = decode_index(&recovered.state, &sealer)?;
     index.time = Timestamp::from_unix_ms(recovered.position.time_ms);
 

@@ -97,6 +97,14 @@ fn users_are_managed_while_the_service_is_stopped() {
         assert!(actual == *status && text.contains(part), "{arguments:?}: {actual} {text}");
         assert!(!text.contains("password\n") || !text.contains(input.trim()), "{text}");
     }
+    // The flags may stand behind the command too.
+    let data = directory.path().join("data").display().to_string();
+    for arguments in
+        [&["user", "list", "--data-dir", &data][..], &["user", "passwd", "eva", "--data-dir", &data]]
+    {
+        let (_, text) = run(&mut command(arguments));
+        assert!(text.contains("admin  added") || text.contains("no user eva"), "{arguments:?}: {text}");
+    }
     let service = Service::start(directory.path());
     service.admin().get(CONNECTORS).expect_status(401);
     service.with_key(&key).get(CONNECTORS).expect_status(401);

@@ -39,6 +39,7 @@ fn who_mistypes_too_often_waits_and_nobody_else_does() {
     let mut answers: Vec<_> = (0..20).map(wrong).collect();
     let refused = answers.pop().expect("an answer").expect_status(429);
     assert_eq!(refused.errors("base"), ["invalid"]);
+    assert!(refused.text().contains("with this name or API key from your address"), "{}", refused.text());
     assert!(refused.header("retry-after").is_some() && refused.header("www-authenticate").is_none());
     service.stop();
 }
@@ -63,7 +64,8 @@ fn an_address_is_limited_by_whatever_fails_and_its_verified_clients_go_on() {
         anonymous.sending(value).get(CONNECTORS).expect_status(401);
     }
     for value in wrong {
-        anonymous.sending(value).get(CONNECTORS).expect_status(429);
+        let refused = anonymous.sending(value).get(CONNECTORS).expect_status(429);
+        assert!(refused.text().contains("sign-ins from your address"), "{}", refused.text());
     }
     anonymous.get(CONNECTORS).expect_status(401);
     verified.get(CONNECTORS).expect_status(200);

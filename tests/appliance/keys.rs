@@ -155,6 +155,13 @@ fn the_recovery_walk() {
     let (status, said) = moved.run(&["recover", "--code-file", &file.display().to_string()], "");
     assert_eq!(status, 0, "{said}");
     moved.check_whole();
+    fs::remove_file(moved.key()).expect("removed");
+    let (status, said) = moved.run(&["recover"], &format!("{CODE_LABEL}{}\n", moved.code));
+    assert_eq!(status, 0, "{said}");
+    fs::set_permissions(moved.key(), fs::Permissions::from_mode(0o644)).expect("set");
+    moved.check_whole();
+    let log = fs::read_to_string(moved.path().join("log.txt")).expect("a log");
+    assert!(log.contains("chmod 600") && log.contains(&moved.key().display().to_string()), "{log}");
     store.check_whole();
 }
 

@@ -45,7 +45,7 @@ pub(super) fn unlock(
             let unlocked = Sealer::unlock_by_code(store_id, vault, code).map_err(|error| match error {
                 UnlockError::OtherKey => OpenError::refused(
                     "the recovery code is typed as it was made, but it is not the one of this store: it belongs to another store, \
-                     or a newer one took its place"
+                     a newer one took its place, or this is a backup from before the code was made and needs the code of its time"
                         .to_owned(),
                 ),
                 UnlockError::NoCode => OpenError::refused(NO_CODE.to_owned()),
