@@ -128,7 +128,12 @@ pub(super) type Timed = std::pin::Pin<Box<TimeoutStream<TcpStream>>>;
 
 fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, String> {
     let shown = path.display();
-    let cannot = |error: io::Error| format!("{shown} cannot be read: {error}");
+    let cannot = |error: io::Error| {
+        let is_denied = error.kind() == io::ErrorKind::PermissionDenied;
+        let advice =
+            if is_denied { "; the user that the service runs as has to be able to read it" } else { "" };
+        format!("{shown} cannot be read: {error}{advice}")
+    };
     let file = File::open(path).map_err(cannot)?;
     let size = file.metadata().map_err(cannot)?.len();
     if size > FILE_MAX_BYTES {

@@ -1,6 +1,7 @@
 //! Restores that went wrong: a folder too deep or beside its place, one backup inside another, files of another user.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::Command;
@@ -192,4 +193,23 @@ fn a_key_file_of_root_is_to_be_given_away_and_not_replaced() {
         assert!(status == 2 && said.contains(&part), "{arguments:?}: {status} {said}");
         assert!(!said.contains("connectord recover"), "{arguments:?}: {said}");
     }
+}
+
+#[test]
+fn a_certificate_of_root_is_to_be_made_readable() {
+    let directory = TestDirectory::new();
+    let data = text(&directory.path().join("data"));
+    let Some(mut command) = as_nobody(&["serve", "--listen", "127.0.0.1:0", "--data-dir", &data]) else {
+        return;
+    };
+    fs::create_dir(&data).expect("created");
+    std::os::unix::fs::chown(&data, Some(NOBODY), Some(NOBODY)).expect("given away");
+    let file = directory.path().join("privkey.pem");
+    fs::write(&file, "a key").expect("written");
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).expect("set");
+    command.env("CONNECTORD_TLS", "files");
+    command.env("CONNECTORD_TLS_CERTIFICATE_FILE", &file).env("CONNECTORD_TLS_KEY_FILE", &file);
+    let (status, said) = output_of(command);
+    assert!(status == 2 && said.contains("the user that the service runs as"), "{status} {said}");
+    assert!(said.contains(&text(&file)), "{said}");
 }

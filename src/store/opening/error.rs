@@ -41,6 +41,9 @@ impl OpenError {
     pub(crate) fn io(path: &Path, error: &io::Error) -> Self {
         let advice = if error.kind() == io::ErrorKind::PermissionDenied {
             "; everything in the data directory has to belong to the user that the service runs as (chown -R USER DIR)"
+        } else if error.kind() == io::ErrorKind::ReadOnlyFilesystem {
+            "; systemd lets the service write in /var/lib/connectord alone: keep the data there, or name its directory in \
+             ReadWritePaths= of the unit"
         } else {
             ""
         };
@@ -91,6 +94,23 @@ impl From<RecoveryError> for OpenError {
                      backup into an empty directory, or bring what is readable into a new one with: connectord salvage DIR OUT"
                 ))
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_file_system_refuses_comes_with_what_to_do() {
+        let cases = [
+            (io::ErrorKind::PermissionDenied, "chown"),
+            (io::ErrorKind::ReadOnlyFilesystem, "ReadWritePaths="),
+        ];
+        for (kind, part) in cases {
+            let message = OpenError::io(Path::new("/data/lock"), &kind.into()).message;
+            assert!(message.starts_with("/data/lock: ") && message.contains(part), "{message}");
         }
     }
 }
