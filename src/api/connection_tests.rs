@@ -1,5 +1,7 @@
 //! Tests of connectors: start one, ask how far it is.
 
+use std::sync::Arc;
+
 use hyper::StatusCode;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -10,6 +12,7 @@ use crate::api::error::ApiError;
 use crate::api::reply::Reply;
 use crate::api::request::{Call, Field};
 use crate::api::routes::{Answer, Parameter};
+use crate::api::trail::Trail;
 use crate::domain::bucket::{self, Bucket};
 use crate::domain::connector::{Connector, ConnectorPatch, Settings};
 use crate::domain::job::{Job, JobState, Task};
@@ -177,26 +180,31 @@ pub fn create(caller: Caller, call: Call) -> Answer {
             QueueFull::ForAll => ApiError::unavailable("The queue of tests is full", 5),
         })?;
         let job_id = random_uuid();
+        let trail = Trail::new(&caller, &call);
         let new_job = {
             let (caller, job_id) = (caller.clone(), job_id.clone());
             move |transaction: &mut Transaction<'_>| {
-                let (settings, connector_id) =
+                let Resolved { settings, saved, leads_secrets_elsewhere } =
                     resolve(transaction.index(), &caller, saved_id, patch, violations)?;
                 let job = Job {
                     id: transaction.next_id::<Job>(),
                     job_id,
                     caller: caller.label().to_owned(),
-                    connector_id,
+                    connector_id: saved.as_ref().map(|connector| connector.id),
                     created_at: transaction.now(),
                     state: JobState::Queued {
                         task: Box::new(Task { settings: settings.clone(), probe_buckets }),
                         runs_begun: 0,
                     },
                 };
-                Ok::<_, ApiError>((transaction.put(job).id, settings))
+                // Who owns the place that secrets are sent to has read them there.
+                let shown = saved.filter(|_| leads_secrets_elsewhere);
+                let reveal = shown.and_then(|connector| trail.record_reveal(transaction, &connector));
+                Ok::<_, ApiError>((transaction.put(job).id, settings, reveal))
             }
         };
-        let (id, settings) = caller.commit(&call.app, new_job).await?;
+        let (id, settings, reveal) = caller.commit(&call.app, new_job).await?;
+        call.app.audit.confirm(reveal.as_slice());
         call.app.jobs.submit(slot, id, &settings);
         let view = JobView { job_id: &job_id, status: JobStatus::Queued, progress: 0, total: 1, error: None };
         Ok(Reply::json(StatusCode::ACCEPTED, &view))
@@ -228,6 +236,15 @@ fn parse_probe_buckets(names: Field<Vec<String>>, violations: &mut Vec<Violation
     names
 }
 
+/// What is to be tested.
+struct Resolved {
+    settings: Settings,
+    /// The saved connector that what was left out is taken from.
+    saved: Option<Arc<Connector>>,
+    /// Whether a saved secret key or proxy password is used, and not as it is saved.
+    leads_secrets_elsewhere: bool,
+}
+
 /// What is to be tested: the sent attributes, completed with those of a saved connector where the caller may see it.
 fn resolve(
     index: &Index,
@@ -235,26 +252,28 @@ fn resolve(
     saved_id: Option<u64>,
     patch: ConnectorPatch,
     mut violations: Vec<Violation>,
-) -> Result<(Settings, Option<u64>), ApiError> {
+) -> Result<Resolved, ApiError> {
     let saved = saved_id.filter(|_| caller.rights().holds(CONNECTORS_SHOW));
-    let saved = saved.and_then(|id| index.connectors().get(id)).map(|connector| Connector::clone(connector));
+    let saved = saved.and_then(|id| index.connectors().get(id)).cloned();
     let names_secret = patch.secret_key.is_sent();
     let replaces_hidden_text =
         saved.as_ref().is_some_and(|connector| patch.replaces_hidden_text(&connector.settings));
     let settings = patch.apply_settings(saved.as_ref().map(|connector| &connector.settings));
     add_settings_violations(&settings, &mut violations);
-    if let Some(Connector { settings: saved, .. }) = &saved {
+    let mut leads_secrets_elsewhere = false;
+    if let Some(saved) = saved.as_ref().map(|connector| &connector.settings) {
         let is_secret_used = saved.secret_key.is_some() && !names_secret;
         let is_elsewhere =
             replaces_hidden_text || saved.leads_elsewhere(&settings) || saved.region != settings.region;
         if !caller.sees_secrets() && is_secret_used && is_elsewhere {
             violations.push(secret_needed());
         }
+        leads_secrets_elsewhere = is_elsewhere && (is_secret_used || saved.shares_password(&settings));
     }
     if !violations.is_empty() {
         return Err(violations.into());
     }
-    Ok((settings, saved.map(|connector| connector.id)))
+    Ok(Resolved { settings, saved, leads_secrets_elsewhere })
 }
 
 /// Says how far a job is, or what it found.

@@ -41,7 +41,7 @@ impl Trail {
         self.app.audit.record(transaction, &self.who, kind, subject, attributes);
     }
 
-    /// The answer shows the connector's secret to those who may see it.
+    /// The answer shows the connector's secret to those who may see it, or a test brings it to where they like.
     pub fn record_reveal(&self, transaction: &mut Transaction<'_>, connector: &Connector) -> Option<Pending> {
         let audit = &self.app.audit;
         self.shows_secrets.then(|| audit.record_reveal(transaction, &self.who, connector)).flatten()

@@ -182,6 +182,14 @@ impl Settings {
             || self.access_key != other.access_key
             || self.options != other.options
     }
+
+    /// Whether a password in the proxy or the options of `self` is used with `other`.
+    pub fn shares_password(&self, other: &Settings) -> bool {
+        let shares = |own: &Option<MaskedText>, used: &Option<MaskedText>| {
+            own.as_ref().is_some_and(MaskedText::holds_password) && own == used
+        };
+        shares(&self.url_proxy, &other.url_proxy) || shares(&self.options, &other.options)
+    }
 }
 
 /// Checks the length of a text attribute.

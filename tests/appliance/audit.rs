@@ -1,6 +1,7 @@
 //! The audit trail: each event with who, from where and the request's id; what is seen is recorded before it is shown.
 
 mod bounds;
+mod errands;
 mod lists;
 
 use std::path::Path;
