@@ -22,7 +22,7 @@ use crate::domain::user::User;
 use crate::store::{Index, Store, Transaction, Unavailable};
 
 use refusals::Refusals;
-use reveals::{Reveal, Reveals};
+use reveals::{Repeats, Reveal, Reveals};
 
 /// Events written or removed by one change at most, so that no change is long.
 const EVENTS_AT_ONCE: usize = 256;
@@ -112,7 +112,7 @@ impl Audit {
         let now = transaction.now();
         // Held until the event has its place: of two requests, one records.
         let mut reveals = lock(&self.reveals);
-        if reveals.count_repeat(&reveal, now) {
+        if reveals.count_repeat(&reveal, transaction.index(), now) {
             return None;
         }
         // Another request may have added it to this batch: then this answer waits for the same sync.
@@ -154,15 +154,16 @@ impl Audit {
         caller: CallerId,
         client: ClientAddress,
         connectors: &[Arc<Connector>],
-        now: Timestamp,
+        index: &Index,
     ) -> Vec<usize> {
-        let mut unrecorded = Vec::new();
+        let (mut unrecorded, now) = (Vec::new(), index.now());
         // Not for a long list as a whole: others look into it too.
         for (part, connectors) in connectors.chunks(EVENTS_AT_ONCE).enumerate() {
             let mut reveals = lock(&self.reveals);
             for (position, connector) in connectors.iter().enumerate() {
                 let is_secret = connector.settings.holds_secret();
-                if is_secret && !reveals.count_repeat(&Reveal::new(caller, client, connector), now) {
+                let reveal = Reveal::new(caller, client, connector);
+                if is_secret && !reveals.count_repeat(&reveal, index, now) {
                     unrecorded.push(part * EVENTS_AT_ONCE + position);
                 }
             }
@@ -205,14 +206,10 @@ impl Audit {
         }
         let repeated = lock(&self.reveals).take_repeats();
         for (position, repeats) in repeated.chunks(EVENTS_AT_ONCE).enumerate() {
-            let chunk = repeats.to_vec();
+            let (chunk, config) = (repeats.to_vec(), self.config.clone());
             let written = store.commit(move |transaction: &mut Transaction<'_>| {
-                for (event_id, count, last_at) in chunk {
-                    let Some(event) = transaction.index().audit_events().get(event_id) else { continue };
-                    let mut event = AuditEvent::clone(event);
-                    event.count += count;
-                    event.last_at = event.last_at.max(last_at);
-                    transaction.put(event);
+                for repeats in &chunk {
+                    put_repeats(transaction, &config, repeats);
                 }
                 Ok::<(), Unavailable>(())
             });
@@ -287,6 +284,20 @@ fn put(transaction: &mut Transaction<'_>, config: &AuditConfig, event: AuditEven
     transaction.put(AuditEvent { id, ..event });
     trim(transaction, config, ring, REMOVED_PER_EVENT);
     id
+}
+
+/// Adds repeats to their event. One that was pushed out of its ring meanwhile comes back: nothing seen goes untold.
+fn put_repeats(transaction: &mut Transaction<'_>, config: &AuditConfig, repeats: &Repeats) {
+    let stored = transaction.index().audit_events().get(repeats.event.id);
+    let mut event = AuditEvent::clone(stored.unwrap_or(&repeats.event));
+    let is_stored = stored.is_some();
+    event.count += repeats.count;
+    event.last_at = event.last_at.max(repeats.last_at);
+    if is_stored {
+        transaction.put(event);
+    } else {
+        put(transaction, config, event);
+    }
 }
 
 /// Removes the oldest events of a ring that are too many or too old, a bounded number.

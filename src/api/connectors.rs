@@ -153,10 +153,10 @@ pub fn index(caller: Caller, call: Call) -> Answer {
         let query =
             list_query::parse_list::<ConnectorAttribute>(&call.query, call.app.config.limits.list_items)?;
         let snapshot = call.app.store.snapshot();
-        let (total, now) = (snapshot.connectors().len(), snapshot.now());
+        let total = snapshot.connectors().len();
         let select = move || query.select(snapshot.connectors().iter());
         let (count, shown) = list_query::select(&call.app, total, select).await?;
-        record_reveals(&caller, &call, &shown, now).await?;
+        record_reveals(&caller, &call, &shown).await?;
         let shows_secrets = call.shows_secrets(&caller);
         let cloud_connectors =
             shown.iter().map(|connector| ConnectorView::new(connector, shows_secrets)).collect();
@@ -212,7 +212,7 @@ pub fn show(caller: Caller, call: Call) -> Answer {
     Box::pin(async move {
         let snapshot = call.app.store.snapshot();
         let connector = find(&snapshot, &call.path_parameter)?;
-        record_reveals(&caller, &call, std::slice::from_ref(&connector), snapshot.now()).await?;
+        record_reveals(&caller, &call, std::slice::from_ref(&connector)).await?;
         Ok(Reply::json(StatusCode::OK, &ConnectorView::new(&connector, call.shows_secrets(&caller))))
     })
 }

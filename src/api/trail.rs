@@ -9,7 +9,6 @@ use crate::app::App;
 use crate::audit::{Pending, Who, connector_subject};
 use crate::domain::audit_event::AuditKind;
 use crate::domain::connector::Connector;
-use crate::domain::timestamp::Timestamp;
 use crate::store::Transaction;
 
 /// Reveals that are recorded by one change at most: a list of many connectors takes few syncs, and none is long.
@@ -57,13 +56,13 @@ pub async fn record_reveals(
     caller: &Caller,
     call: &Call,
     connectors: &[Arc<Connector>],
-    now: Timestamp,
 ) -> Result<(), ApiError> {
     if !call.shows_secrets(caller) || call.is_head {
         return Ok(());
     }
     let app = &call.app;
-    let unrecorded = app.audit.unrecorded(caller.id(), call.source.client, connectors, now);
+    let index = app.store.snapshot();
+    let unrecorded = app.audit.unrecorded(caller.id(), call.source.client, connectors, &index);
     for positions in unrecorded.chunks(REVEALS_AT_ONCE) {
         let shown: Vec<Arc<Connector>> =
             positions.iter().map(|position| Arc::clone(&connectors[*position])).collect();

@@ -1,6 +1,9 @@
 //! Which secrets were shown to whom within the last hour, so that a repeat costs a look into memory and no sync.
+//!
+//! Memory counts only as long as the store has the event: one that was pushed out of its ring tells nobody anything.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
 
 use crate::domain::audit_event::{AuditEvent, CallerId};
 use crate::domain::client_address::ClientAddress;
@@ -10,7 +13,7 @@ use crate::store::Index;
 
 /// After this time a secret that is shown again is a new event.
 const COUNTED_SECS: u64 = 3600;
-/// Most reveals that are known; of the oldest, the repeats of a minute are lost, and the next one is a new event.
+/// Most reveals that are known, and most events whose repeats wait; what does not fit is a new event.
 const KNOWN_MAX: usize = 65_536;
 
 /// What makes a reveal another one.
@@ -45,20 +48,24 @@ struct Known {
     since: Timestamp,
     /// Before that the event is only on its way: nobody may rely on it.
     is_stored: bool,
-    /// Not written yet.
-    repeats: u64,
-    last_at: Timestamp,
 }
 
-/// Repeats to be written: the event, how many, and the last of them.
-pub(super) type Repeats = (u64, u64, Timestamp);
+/// Repeats to be written.
+#[derive(Debug, Clone)]
+pub(super) struct Repeats {
+    /// As it is stored, for the case that it is not any more when the repeats are written.
+    pub(super) event: Arc<AuditEvent>,
+    pub(super) count: u64,
+    pub(super) last_at: Timestamp,
+}
 
 #[derive(Default)]
 pub(super) struct Reveals {
     known: HashMap<Reveal, Known>,
     /// May hold some that are replaced by now.
     by_age: VecDeque<(Reveal, u64)>,
-    repeated: Vec<Reveal>,
+    /// By the event's id.
+    repeated: BTreeMap<u64, Repeats>,
 }
 
 impl Reveals {
@@ -77,17 +84,16 @@ impl Reveals {
         reveals
     }
 
-    /// Counts a repeat, if the first one of the hour is stored.
-    pub(super) fn count_repeat(&mut self, reveal: &Reveal, now: Timestamp) -> bool {
-        let known = self.known.get_mut(reveal);
-        let Some(known) = known.filter(|known| known.is_stored && known.is_recent(now)) else {
+    /// Counts a repeat, if the first one of the hour is stored, still.
+    pub(super) fn count_repeat(&mut self, reveal: &Reveal, index: &Index, now: Timestamp) -> bool {
+        let known = self.known.get(reveal).filter(|known| known.is_stored && known.is_recent(now));
+        let Some(event) = known.and_then(|known| index.audit_events().get(known.event_id)) else {
             return false;
         };
-        if known.repeats == 0 {
-            self.repeated.push(*reveal);
+        if self.repeated.len() >= KNOWN_MAX && !self.repeated.contains_key(&event.id) {
+            return false;
         }
-        known.repeats += 1;
-        known.last_at = known.last_at.max(now);
+        self.add_repeats(&Repeats { event: Arc::clone(event), count: 1, last_at: now });
         true
     }
 
@@ -98,7 +104,7 @@ impl Reveals {
 
     /// Notes an event that is on its way.
     pub(super) fn add(&mut self, reveal: Reveal, event_id: u64, now: Timestamp) {
-        let known = Known { event_id, since: now, is_stored: false, repeats: 0, last_at: now };
+        let known = Known { event_id, since: now, is_stored: false };
         self.known.insert(reveal, known);
         self.by_age.push_back((reveal, event_id));
         if self.by_age.len() > KNOWN_MAX
@@ -116,26 +122,23 @@ impl Reveals {
     }
 
     pub(super) fn take_repeats(&mut self) -> Vec<Repeats> {
-        let mut taken = Vec::new();
-        for reveal in std::mem::take(&mut self.repeated) {
-            let Some(known) = self.known.get_mut(&reveal) else { continue };
-            let repeats = std::mem::take(&mut known.repeats);
-            if repeats > 0 {
-                taken.push((known.event_id, repeats, known.last_at));
-            }
-        }
-        taken
+        std::mem::take(&mut self.repeated).into_values().collect()
     }
 
     /// Takes back what could not be written.
     pub(super) fn put_back(&mut self, repeats: &[Repeats]) {
-        let counts: HashMap<u64, u64> = repeats.iter().map(|(id, count, _)| (*id, *count)).collect();
-        for (reveal, known) in &mut self.known {
-            let Some(count) = counts.get(&known.event_id) else { continue };
-            if known.repeats == 0 {
-                self.repeated.push(*reveal);
+        for repeats in repeats {
+            self.add_repeats(repeats);
+        }
+    }
+
+    fn add_repeats(&mut self, more: &Repeats) {
+        match self.repeated.get_mut(&more.event.id) {
+            Some(repeats) => {
+                repeats.count += more.count;
+                repeats.last_at = repeats.last_at.max(more.last_at);
             }
-            known.repeats += count;
+            None => drop(self.repeated.insert(more.event.id, more.clone())),
         }
     }
 }
@@ -149,10 +152,27 @@ impl Known {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::audit::new_event;
+    use crate::domain::audit_event::AuditKind;
 
     fn reveal(connector_id: u64) -> Reveal {
         let client = ClientAddress::parse("192.0.2.1").expect("an address");
         Reveal { connector_id, secret_revision: 1, caller: CallerId::Key(7), client }
+    }
+
+    /// A store with these events.
+    fn index(ids: impl IntoIterator<Item = u64>) -> Index {
+        let mut index = Index::default();
+        for id in ids {
+            let event = AuditEvent { id, ..new_event(AuditKind::SecretRevealed, at(0)) };
+            index.audit_events.put(Arc::new(event));
+        }
+        index
+    }
+
+    fn taken(reveals: &mut Reveals) -> Vec<(u64, u64, Timestamp)> {
+        let taken = reveals.take_repeats().into_iter();
+        taken.map(|repeats| (repeats.event.id, repeats.count, repeats.last_at)).collect()
     }
 
     fn at(seconds: i64) -> Timestamp {
@@ -161,23 +181,25 @@ mod tests {
 
     #[test]
     fn repeats_count_once_the_first_is_stored_and_for_an_hour() {
-        let mut reveals = Reveals::default();
-        assert!(!reveals.count_repeat(&reveal(1), at(0)));
+        let (mut reveals, index) = (Reveals::default(), index([5]));
+        assert!(!reveals.count_repeat(&reveal(1), &index, at(0)));
         reveals.add(reveal(1), 5, at(0));
-        assert!(!reveals.count_repeat(&reveal(1), at(0)), "on its way is not stored");
+        assert!(!reveals.count_repeat(&reveal(1), &index, at(0)), "on its way is not stored");
         assert_eq!(reveals.event_id(&reveal(1), at(0)), Some(5));
         reveals.confirm(&reveal(1), 4);
-        assert!(!reveals.count_repeat(&reveal(1), at(0)), "another event was stored");
+        assert!(!reveals.count_repeat(&reveal(1), &index, at(0)), "another event was stored");
         reveals.confirm(&reveal(1), 5);
-        assert!(reveals.count_repeat(&reveal(1), at(1)) && reveals.count_repeat(&reveal(1), at(3599)));
-        assert!(!reveals.count_repeat(&reveal(2), at(1)));
-        assert_eq!(reveals.take_repeats(), [(5, 2, at(3599))]);
-        assert_eq!(reveals.take_repeats(), []);
-        reveals.put_back(&[(5, 2, at(3599)), (6, 1, at(0))]);
-        assert!(reveals.count_repeat(&reveal(1), at(2)));
-        assert_eq!(reveals.take_repeats(), [(5, 3, at(3599))]);
-        assert!(!reveals.count_repeat(&reveal(1), at(3600)), "a new hour is a new event");
+        assert!(reveals.count_repeat(&reveal(1), &index, at(1)));
+        assert!(reveals.count_repeat(&reveal(1), &index, at(3599)));
+        assert!(!reveals.count_repeat(&reveal(2), &index, at(1)));
+        let repeats = reveals.take_repeats();
+        assert_eq!(taken(&mut reveals), []);
+        reveals.put_back(&repeats);
+        assert!(reveals.count_repeat(&reveal(1), &index, at(2)));
+        assert_eq!(taken(&mut reveals), [(5, 3, at(3599))]);
+        assert!(!reveals.count_repeat(&reveal(1), &index, at(3600)), "a new hour is a new event");
         assert_eq!(reveals.event_id(&reveal(1), at(3600)), None);
+        assert!(!reveals.count_repeat(&reveal(1), &Index::default(), at(2)), "the event is gone");
     }
 
     #[test]
@@ -187,8 +209,10 @@ mod tests {
             reveals.add(reveal(id), id, at(0));
             reveals.confirm(&reveal(id), id);
         }
+        let index = index([9, 10]);
         assert_eq!((reveals.known.len(), reveals.by_age.len()), (KNOWN_MAX, KNOWN_MAX));
-        assert!(!reveals.count_repeat(&reveal(9), at(0)) && reveals.count_repeat(&reveal(10), at(0)));
+        assert!(!reveals.count_repeat(&reveal(9), &index, at(0)));
+        assert!(reveals.count_repeat(&reveal(10), &index, at(0)));
         // The same one hour after hour leaves no heap behind.
         for id in 0..2 * KNOWN_MAX as u64 {
             reveals.add(reveal(1), id, at(0));

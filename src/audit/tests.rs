@@ -99,9 +99,7 @@ fn a_reveal_that_was_not_stored_is_recorded_again() {
     let test = TestStore::new("reveal");
     let audit = Arc::new(Audit::new(config(), &test.store.snapshot()));
     let unrecorded = |revision: u64| {
-        audit
-            .unrecorded(who().caller, who().client, &[connector(revision)], test.store.snapshot().now())
-            .len()
+        audit.unrecorded(who().caller, who().client, &[connector(revision)], &test.store.snapshot()).len()
     };
     let record = |fails: bool| {
         let audit = Arc::clone(&audit);
@@ -123,7 +121,44 @@ fn a_reveal_that_was_not_stored_is_recorded_again() {
     assert_eq!(test.kept(), [(AuditKind::SecretRevealed, 2)]);
     // After a start it is known.
     let again = Audit::new(config(), &test.store.snapshot());
-    assert!(
-        again.unrecorded(who().caller, who().client, &[connector(1)], test.store.snapshot().now()).is_empty()
-    );
+    assert!(again.unrecorded(who().caller, who().client, &[connector(1)], &test.store.snapshot()).is_empty());
+}
+
+#[test]
+fn a_reveal_that_was_pushed_out_is_recorded_again_and_its_repeats_are_not_lost() {
+    let test = TestStore::new("pushed-out");
+    let config = AuditConfig { reveal_keep_count: 1, ..config() };
+    let audit = Arc::new(Audit::new(config.clone(), &test.store.snapshot()));
+    let record = || {
+        let recording = Arc::clone(&audit);
+        let pending =
+            test.commit(move |transaction| recording.record_reveal(transaction, &who(), &connector(1)));
+        audit.confirm(pending.as_slice());
+    };
+    let is_recorded = || {
+        let unrecorded =
+            audit.unrecorded(who().caller, who().client, &[connector(1)], &test.store.snapshot());
+        unrecorded.is_empty()
+    };
+    let push_out = || {
+        let config = config.clone();
+        test.commit(move |transaction| {
+            let other = AuditEvent { count: 7, ..new_event(AuditKind::SecretRevealed, transaction.now()) };
+            put(transaction, &config, other);
+        });
+        assert_eq!(test.kept(), [(AuditKind::SecretRevealed, 7)]);
+    };
+    record();
+    assert!(is_recorded());
+    push_out();
+    assert!(!is_recorded(), "memory alone proves nothing");
+    // What was counted while the event was there comes back with it.
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    runtime.block_on(audit.keep_house(&test.store));
+    assert_eq!(test.kept(), [(AuditKind::SecretRevealed, 2)]);
+    let event = test.store.snapshot().audit_events().iter().next().cloned().expect("one");
+    assert_eq!((event.secret_revision, event.request_id.as_deref()), (Some(1), Some("id")));
+    push_out();
+    record();
+    assert!(is_recorded() && test.kept() == [(AuditKind::SecretRevealed, 1)]);
 }
