@@ -300,7 +300,7 @@ fn put_repeats(transaction: &mut Transaction<'_>, config: &AuditConfig, repeats:
     }
 }
 
-/// Removes the oldest events of a ring that are too many or too old, a bounded number.
+/// Removes events of a ring that are too many or too old, a bounded number.
 fn trim(transaction: &mut Transaction<'_>, config: &AuditConfig, ring: AuditRing, removed_max: usize) {
     let keep_count = match ring {
         AuditRing::Changes => config.keep_count,
@@ -308,13 +308,13 @@ fn trim(transaction: &mut Transaction<'_>, config: &AuditConfig, ring: AuditRing
         AuditRing::Logins => config.login_keep_count,
     };
     for _ in 0..removed_max {
-        let (count, oldest) = transaction.index().audit_events().ring(ring);
+        let events = transaction.index().audit_events();
+        let (count, oldest) = events.ring(ring);
         let is_old =
             |event: &AuditEvent| transaction.now().seconds_since(event.last_at) >= config.keep.as_secs();
-        let Some(id) = oldest.filter(|oldest| count > keep_count || is_old(oldest)).map(|event| event.id)
-        else {
-            return;
-        };
+        let too_old = oldest.filter(|oldest| is_old(oldest)).map(|event| event.id);
+        let too_many = || events.first_to_go(ring).filter(|_| count > keep_count);
+        let Some(id) = too_old.or_else(too_many) else { return };
         transaction.remove::<AuditEvent>(id);
     }
 }

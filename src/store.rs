@@ -15,6 +15,7 @@ mod records;
 mod recovery;
 pub mod rescue;
 mod resealing;
+mod ring;
 pub mod rotation;
 mod sealing;
 mod sled_trees;

@@ -39,7 +39,8 @@ pub struct AuditEventView<'a> {
     user_name: Option<&'a str>,
     /// The key by the name of then.
     api_key_name: Option<&'a str>,
-    /// Address of the client; of refused logins over IPv6 its network.
+    /// Address of the client; over IPv6 the network of refused logins, and the first of its network where reveals are
+    /// counted.
     client: Option<&'a str>,
     /// The `X-Request-Id`, of the first where it is counted.
     request_id: Option<&'a str>,

@@ -22,12 +22,14 @@ pub(super) struct Reveal {
     connector_id: u64,
     secret_revision: u64,
     caller: CallerId,
+    /// By network: somebody may have every address of it.
     client: ClientAddress,
 }
 
 impl Reveal {
     pub(super) fn new(caller: CallerId, client: ClientAddress, connector: &Connector) -> Self {
-        Self { connector_id: connector.id, secret_revision: connector.secret_revision, caller, client }
+        let (connector_id, secret_revision) = (connector.id, connector.secret_revision);
+        Self { connector_id, secret_revision, caller, client: client.network() }
     }
 
     /// What a stored event tells of.
@@ -36,7 +38,7 @@ impl Reveal {
             connector_id: event.subject.as_ref()?.id,
             secret_revision: event.secret_revision?,
             caller: CallerId::parse(&event.actor.as_ref()?.caller)?,
-            client: ClientAddress::parse(event.client.as_ref()?)?,
+            client: ClientAddress::parse(event.client.as_ref()?)?.network(),
         })
     }
 }

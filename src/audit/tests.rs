@@ -94,6 +94,62 @@ fn old_events_go_by_number_and_by_age_a_bounded_number_at_once() {
     assert_eq!(test.kept(), [created, created, created, created, (AuditKind::ApiKeyCreated, 1)]);
 }
 
+/// Who has events left in the ring, and how many.
+fn left(test: &TestStore) -> Vec<(String, usize)> {
+    let mut left = std::collections::BTreeMap::new();
+    for event in test.store.snapshot().audit_events().iter() {
+        let subject = event.subject.as_ref().map_or(0, |subject| subject.id);
+        let client = event.client.clone().unwrap_or_default();
+        *left.entry(format!("{client} {subject}")).or_default() += 1;
+    }
+    left.into_iter().collect()
+}
+
+#[test]
+fn refused_logins_of_one_address_push_out_their_own() {
+    let test = TestStore::new("refusals");
+    let config = AuditConfig { login_keep_count: 6, ..config() };
+    // One dead key that asks each minute, and what somebody tried at another address and at this one.
+    let key = Subject { kind: SubjectKind::ApiKey, id: 7, name: None };
+    let user = Subject { kind: SubjectKind::User, id: 1, name: None };
+    let rows =
+        [("192.0.2.9", &user, 2), ("192.0.2.1", &user, 1), ("192.0.2.1", &key, 50), ("192.0.2.9", &user, 1)];
+    for (client, subject, count) in rows {
+        for _ in 0..count {
+            let (config, client, subject) = (config.clone(), client.to_owned(), subject.clone());
+            test.commit(move |transaction| {
+                let (client, subject) = (Some(client), Some(subject));
+                let event = new_event(AuditKind::LoginRefused, transaction.now());
+                put(transaction, &config, AuditEvent { client, subject, ..event });
+            });
+        }
+    }
+    let expected = [("192.0.2.1 1", 1), ("192.0.2.1 7", 2), ("192.0.2.9 1", 3)];
+    assert_eq!(left(&test), expected.map(|(row, count)| (row.to_owned(), count)));
+}
+
+#[test]
+fn a_reveal_is_one_for_all_addresses_of_a_network() {
+    let test = TestStore::new("network");
+    let audit = Arc::new(Audit::new(config(), &test.store.snapshot()));
+    let from = |address: &str| Who { client: ClientAddress::parse(address).expect("an address"), ..who() };
+    let recording = (Arc::clone(&audit), from("2001:db8:0:1::1"));
+    let pending =
+        test.commit(move |transaction| recording.0.record_reveal(transaction, &recording.1, &connector(1)));
+    audit.confirm(pending.as_slice());
+    let again = Audit::new(config(), &test.store.snapshot());
+    for (address, unrecorded) in [("2001:db8:0:1::2", 0), ("2001:db8:0:2::1", 1), ("192.0.2.1", 1)] {
+        for audit in [audit.as_ref(), &again] {
+            let client = from(address).client;
+            let found = audit.unrecorded(who().caller, client, &[connector(1)], &test.store.snapshot());
+            assert_eq!(found.len(), unrecorded, "{address}");
+        }
+    }
+    let clients: Vec<_> =
+        test.store.snapshot().audit_events().iter().map(|event| event.client.clone()).collect();
+    assert_eq!(clients, [Some("2001:db8:0:1::1".to_owned())], "the address itself is told");
+}
+
 #[test]
 fn a_reveal_that_was_not_stored_is_recorded_again() {
     let test = TestStore::new("reveal");

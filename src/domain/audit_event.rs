@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::domain::client_address::ClientAddress;
 use crate::domain::timestamp::Timestamp;
 
 /// One event; what repeats within a short time is counted in it.
@@ -116,7 +117,7 @@ impl AuditKind {
 }
 
 /// Who calls: what a request was signed in with, or the machine's own command line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum CallerId {
     /// A user's password.
     User(u64),
@@ -148,6 +149,31 @@ impl fmt::Display for CallerId {
     }
 }
 
+/// Where an event comes from, as its weight in a ring is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum AuditOrigin {
+    /// Somebody who was let in.
+    Caller(CallerId),
+    /// Somebody who was not, by network.
+    Client(ClientAddress),
+    /// Too many networks to tell apart.
+    Unknown,
+}
+
+/// A subject without its name.
+pub type SubjectKey = (SubjectKind, u64);
+
+/// Where an event belongs among those that are bounded together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AuditPlace {
+    /// What it is bounded together with.
+    pub ring: AuditRing,
+    /// Whose events it is counted with.
+    pub origin: AuditOrigin,
+    /// What it happened to.
+    pub subject: Option<SubjectKey>,
+}
+
 /// By whom, with the names as of then.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Actor {
@@ -171,7 +197,7 @@ pub struct Subject {
 }
 
 /// What kind of thing an event happened to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum SubjectKind {
     /// A cloud connector.
     CloudConnector,
@@ -201,6 +227,18 @@ impl SubjectKind {
 }
 
 impl AuditEvent {
+    /// Where it belongs; the same for good.
+    pub fn place(&self) -> AuditPlace {
+        let caller = self.actor.as_ref().and_then(|actor| CallerId::parse(&actor.caller));
+        let client = || self.client.as_deref().and_then(ClientAddress::parse_network);
+        let origin = match caller {
+            Some(caller) => AuditOrigin::Caller(caller),
+            None => client().map_or(AuditOrigin::Unknown, AuditOrigin::Client),
+        };
+        let subject = self.subject.as_ref().map(|subject| (subject.kind, subject.id));
+        AuditPlace { ring: self.kind.ring(), origin, subject }
+    }
+
     /// Whether it tells of the secret of a connector, as it was in this revision, being seen.
     pub fn is_reveal_of(&self, connector_id: u64, secret_revision: u64) -> bool {
         let is_subject =

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use imbl::{OrdMap, OrdSet};
+use imbl::OrdMap;
 
 use crate::domain::api_key::ApiKey;
 use crate::domain::audit_event::{AuditEvent, AuditRing};
@@ -14,6 +14,7 @@ use crate::domain::job::Job;
 use crate::domain::timestamp::Timestamp;
 use crate::domain::user::User;
 use crate::store::records::Record;
+use crate::store::ring::Ring;
 use crate::store::sealing::Vault;
 use crate::store::state::Kind;
 
@@ -74,7 +75,7 @@ impl Index {
 pub struct Table<T> {
     by_id: OrdMap<u64, Arc<T>>,
     by_text: OrdMap<Arc<str>, u64>,
-    rings: OrdMap<u8, OrdSet<u64>>,
+    rings: OrdMap<AuditRing, Ring>,
 }
 
 impl<T> Clone for Table<T> {
@@ -119,9 +120,14 @@ impl<T> Table<T> {
 impl Table<AuditEvent> {
     /// How many events a ring holds, and the oldest of them.
     pub fn ring(&self, ring: AuditRing) -> (usize, Option<&Arc<AuditEvent>>) {
-        let ids = self.rings.get(&(ring as u8));
-        let oldest = ids.and_then(|ids| ids.get_min()).and_then(|id| self.by_id.get(id));
-        (ids.map_or(0, OrdSet::len), oldest)
+        let ring = self.rings.get(&ring);
+        let oldest = ring.and_then(Ring::oldest).and_then(|id| self.by_id.get(&id));
+        (ring.map_or(0, Ring::len), oldest)
+    }
+
+    /// The event that goes first where a ring holds too many.
+    pub fn first_to_go(&self, ring: AuditRing) -> Option<u64> {
+        self.rings.get(&ring).and_then(Ring::first_to_go)
     }
 }
 
@@ -129,8 +135,8 @@ impl<T: Record> Table<T> {
     pub(crate) fn put(&mut self, record: Arc<T>) {
         let id = record.id();
         let before = self.by_id.insert(id, Arc::clone(&record));
-        if let (Some(ring), None) = (record.ring(), &before) {
-            self.rings.entry(ring).or_default().insert(id);
+        if let (Some(place), None) = (record.place(), &before) {
+            self.rings.entry(place.ring).or_default().insert(id, &place);
         }
         if let Some(before) = before.filter(|before| before.unique_text() != record.unique_text()) {
             self.by_text.remove(before.unique_text());
@@ -142,8 +148,10 @@ impl<T: Record> Table<T> {
 
     pub(crate) fn remove(&mut self, id: u64) -> Option<Arc<T>> {
         let record = self.by_id.remove(&id)?;
-        if let Some(ids) = record.ring().and_then(|ring| self.rings.get_mut(&ring)) {
-            ids.remove(&id);
+        if let Some(place) = record.place()
+            && let Some(ring) = self.rings.get_mut(&place.ring)
+        {
+            ring.remove(id, &place);
         }
         self.by_text.remove(record.unique_text());
         Some(record)

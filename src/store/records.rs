@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::api_key::ApiKey;
+use crate::domain::audit_event::AuditPlace;
 use crate::domain::connector::{Connector, ConnectorName, Settings};
 use crate::domain::masked::MaskedText;
 use crate::domain::provider::Provider;
@@ -31,8 +32,8 @@ pub(crate) trait Record: Sized + Send + Sync + 'static {
     fn id(&self) -> u64;
     /// The text that no other record of its kind has; empty where there is none.
     fn unique_text(&self) -> &str;
-    /// The ring that bounds it together with others of its kind, where there is one; never changed.
-    fn ring(&self) -> Option<u8> {
+    /// Its place in the ring that bounds it together with others of its kind, where there is one; never changed.
+    fn place(&self) -> Option<AuditPlace> {
         None
     }
     /// Its stored bytes.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::audit_event::{Actor, AuditEvent, AuditKind, Subject, SubjectKind};
+use crate::domain::audit_event::{Actor, AuditEvent, AuditKind, AuditPlace, Subject, SubjectKind};
 use crate::domain::timestamp::Timestamp;
 use crate::store::index::{Index, Table};
 use crate::store::records::{DecodeError, Record, decode_record, encode_record};
@@ -91,8 +91,8 @@ impl Record for AuditEvent {
         ""
     }
 
-    fn ring(&self) -> Option<u8> {
-        Some(self.kind.ring() as u8)
+    fn place(&self) -> Option<AuditPlace> {
+        Some(AuditEvent::place(self))
     }
 
     fn encode(&self, _sealer: &Sealer) -> Vec<u8> {

@@ -107,6 +107,47 @@ fn refused_logins_are_added_up_and_evict_nothing() {
 }
 
 #[test]
+fn one_caller_pushes_out_neither_the_events_of_others_nor_what_it_did() {
+    let directory = TestDirectory::new();
+    let bounds = [("AUDIT_KEEP_COUNT", "20"), ("AUDIT_REVEAL_KEEP_COUNT", "20")];
+    let service = start_bounded(directory.path(), &bounds);
+    let admin = service.admin();
+    admin.post(CONNECTORS, &secret_body("a")).expect_status(201);
+    let scopes =
+        ["show", "update", "create", "get_secret_key"].map(|action| format!("cloud_connectors/{action}"));
+    let thief = service.with_key(&service.make_key(&scopes.each_ref().map(String::as_str)));
+    let told = || {
+        let of_a = "subject_kind=cloud_connector&subject_id=1";
+        let readers = admin.get(&format!("{CONNECTORS}/1/secret_readers")).expect_status(200).json();
+        let made = count(&admin, "kind=api_key_created");
+        (made, count(&admin, of_a), readers["count"].as_u64(), count(&admin, &format!("{of_a}&caller=key:1")))
+    };
+    thief.get(&format!("{CONNECTORS}/1")).expect_status(200);
+    thief.put(&format!("{CONNECTORS}/1"), &json!({ "region": "evil" })).expect_status(200);
+    let before = told();
+    assert_eq!(before, (1, 4, Some(2), 2));
+    thief.post(CONNECTORS, &secret_body("dummy")).expect_status(201);
+    for number in 0..45 {
+        let change = json!({ "secret_key": format!("x{number}") });
+        thief.put(&format!("{CONNECTORS}/dummy"), &change).expect_status(200);
+    }
+    assert_eq!((told(), count(&admin, "")), (before, 40));
+    // As well after a start, which fills the rings anew.
+    service.stop();
+    let service = start_bounded(directory.path(), &bounds);
+    let admin = service.admin();
+    let thief_again =
+        service.with_key(&service.make_key(&["cloud_connectors/*", "cloud_connectors/get_secret_key"]));
+    for number in 0..45 {
+        let change = json!({ "secret_key": format!("y{number}") });
+        thief_again.put(&format!("{CONNECTORS}/dummy"), &change).expect_status(200);
+    }
+    let of_a = "subject_kind=cloud_connector&subject_id=1";
+    assert_eq!((count(&admin, of_a), count(&admin, "")), (4, 40));
+    service.stop();
+}
+
+#[test]
 fn each_ring_is_bounded_by_number_and_the_newest_stay() {
     let directory = TestDirectory::new();
     let bounds = [("AUDIT_KEEP_COUNT", "5"), ("AUDIT_REVEAL_KEEP_COUNT", "3")];
