@@ -1,8 +1,9 @@
 //! What a web page elsewhere could trick a browser into, and the rules against it.
 //!
 //! Browsers send remembered Basic credentials along with requests that any page starts, and believe any name server about
-//! where a page's host is. So a request must name a host that can only be ours, and one that changes something must not
-//! come from a page of somebody else. Programs that are no browsers send none of these headers, and notice nothing.
+//! where a page's host is. So a request must name a host that can only be ours, and one that changes something, or asks the
+//! API, must not come from a page of somebody else: it could not read the answer, but a look at a secret is told in the name
+//! of whoever sits there. Programs that are no browsers send none of these headers, and notice nothing.
 //! Sources: OWASP, "Cross-Site Request Forgery Prevention"; W3C, "Fetch Metadata Request Headers".
 
 use hyper::Method;
@@ -18,11 +19,13 @@ use crate::api::error::ApiError;
 use crate::domain::own_names::OwnNames;
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+/// Below are answers for programs and for our own pages; what is beside may be linked to from anywhere.
+const API_PREFIX: &str = "/api/";
 
 /// Refuses what a page of somebody else could have started.
 ///
 /// # Errors
-/// 400 for an unclear host, 421 for one that is not ours, 403 for a change that another site asks for.
+/// 400 for an unclear host, 421 for one that is not ours, 403 for what another site may not ask for.
 pub fn check(head: &Parts, names: &OwnNames, allowed_origins: &[String]) -> Result<(), ApiError> {
     let authority = authority(head)?;
     if let Some(authority) = &authority
@@ -30,8 +33,13 @@ pub fn check(head: &Parts, names: &OwnNames, allowed_origins: &[String]) -> Resu
     {
         return Err(ApiError::other_host(&shown(authority.host())));
     }
-    let is_change = !matches!(head.method, Method::GET | Method::HEAD | Method::OPTIONS);
-    if is_change && !comes_from_us(&head.headers, authority.as_ref(), allowed_origins) {
+    let is_for_us_alone = match head.method {
+        // It changes and shows nothing, and browsers ask so whether they may ask.
+        Method::OPTIONS => false,
+        Method::GET | Method::HEAD => head.uri.path().starts_with(API_PREFIX),
+        _ => true,
+    };
+    if is_for_us_alone && !comes_from_us(&head.headers, authority.as_ref(), allowed_origins) {
         return Err(ApiError::other_site());
     }
     Ok(())
@@ -84,22 +92,27 @@ fn authority(head: &Parts) -> Result<Option<Authority>, ApiError> {
     }
 }
 
-/// Whether a change was asked for by a page of ours, by one of a configured origin, or by no page at all.
+/// Whether a page of ours asked, one of a configured origin, or no page at all.
 fn comes_from_us(headers: &HeaderMap, authority: Option<&Authority>, allowed_origins: &[String]) -> bool {
     let mut origins = headers.get_all(ORIGIN).iter();
-    match (origins.next(), origins.next()) {
-        (Some(origin), None) => {
-            let Ok(origin) = origin.to_str() else { return false };
-            allowed_origins.iter().any(|allowed| allowed == origin)
-                || authority.is_some_and(|authority| is_same_place(origin, authority))
-        }
-        (Some(_), Some(_)) => false,
-        (None, _) => match headers.get(SEC_FETCH_SITE).map(HeaderValue::as_bytes) {
-            // "none" is what somebody typed into the browser.
-            None | Some(b"same-origin" | b"none") => true,
-            Some(_) => false,
+    let origin = match (origins.next(), origins.next()) {
+        (Some(origin), None) => match origin.to_str() {
+            Ok(origin) => Some(origin),
+            Err(_) => return false,
         },
+        (Some(_), Some(_)) => return false,
+        (None, _) => None,
+    };
+    if origin.is_some_and(|origin| allowed_origins.iter().any(|allowed| allowed == origin)) {
+        return true;
     }
+    let is_from_us = match headers.get(SEC_FETCH_SITE).map(HeaderValue::as_bytes) {
+        // "none" is what somebody typed into the browser.
+        None | Some(b"same-origin" | b"none") => true,
+        Some(_) => false,
+    };
+    let is_same = |origin| authority.is_some_and(|authority| is_same_place(origin, authority));
+    is_from_us && origin.is_none_or(is_same)
 }
 
 /// Host and port are compared and the scheme is not: a proxy may have taken the TLS off.
@@ -127,8 +140,8 @@ mod tests {
     use super::*;
     use hyper::Request;
 
-    fn head(method: Method, headers: &[(&str, &str)]) -> Parts {
-        let mut request = Request::builder().method(method).uri("/");
+    fn head(method: Method, path: &str, headers: &[(&str, &str)]) -> Parts {
+        let mut request = Request::builder().method(method).uri(path);
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
@@ -137,10 +150,15 @@ mod tests {
 
     #[track_caller]
     fn check_status(method: Method, headers: &[(&str, &str)], expected: u16) {
+        check_path(method, "/", headers, expected);
+    }
+
+    #[track_caller]
+    fn check_path(method: Method, path: &str, headers: &[(&str, &str)], expected: u16) {
         let names = OwnNames::new(&["nas.example.com".to_owned()], "box.example.net");
-        let checked = check(&head(method, headers), &names, &["https://panel.example.com".to_owned()]);
+        let checked = check(&head(method, path, headers), &names, &["https://panel.example.com".to_owned()]);
         let status = checked.map_or_else(|error| error.status.as_u16(), |()| 200);
-        assert_eq!(status, expected, "{headers:?}");
+        assert_eq!(status, expected, "{path} {headers:?}");
     }
 
     #[test]
@@ -188,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn changes_come_from_our_pages_or_from_no_page() {
+    fn changes_and_what_asks_the_api_come_from_our_pages_or_from_no_page() {
         let host = ("host", "127.0.0.1:8080");
         for (headers, expected) in [
             (vec![], 200),
@@ -208,12 +226,25 @@ mod tests {
             (vec![("sec-fetch-site", "cross-site")], 403),
             (vec![("sec-fetch-site", "same-site")], 403),
             (vec![("origin", "http://127.0.0.1:8080"), ("sec-fetch-site", "same-origin")], 200),
+            // Of the same host by another scheme: only the browser can tell.
+            (vec![("origin", "https://127.0.0.1:8080"), ("sec-fetch-site", "cross-site")], 403),
+            (vec![("origin", "https://panel.example.com"), ("sec-fetch-site", "cross-site")], 200),
+            // A link, a picture, and a frame on a page elsewhere.
+            (vec![("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "navigate")], 403),
+            (vec![("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "no-cors")], 403),
+            (vec![("sec-fetch-site", "same-site"), ("sec-fetch-dest", "iframe")], 403),
         ] {
             let headers: Vec<_> = headers.into_iter().chain([host]).collect();
             for method in [Method::POST, Method::PUT, Method::DELETE] {
                 check_status(method, &headers, expected);
             }
-            check_status(Method::GET, &headers, 200);
+            for method in [Method::GET, Method::HEAD] {
+                check_path(method.clone(), "/api/v2/cloud_connectors", &headers, expected);
+                for path in ["/", "/healthz", "/console/app.js"] {
+                    check_path(method.clone(), path, &headers, 200);
+                }
+            }
+            check_path(Method::OPTIONS, "/api/v2/cloud_connectors", &headers, 200);
         }
         // Behind a proxy that takes the TLS off, the host has no port.
         check_status(Method::POST, &[("host", "nas"), ("origin", "https://nas")], 200);

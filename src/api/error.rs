@@ -138,9 +138,9 @@ impl ApiError {
         Self::new(StatusCode::MISDIRECTED_REQUEST, "invalid", message)
     }
 
-    /// 403 for a change that a page of another site asks for.
+    /// 403 for what a page of another site may not ask for.
     pub fn other_site() -> Self {
-        let message = "A page of another site asked for this change. If that site may, add its origin to \
+        let message = "A page of another site asked for this. If that site may, add its origin to \
                        browser.allowed_origins in the configuration";
         Self::new(StatusCode::FORBIDDEN, "invalid", message)
     }

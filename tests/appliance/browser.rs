@@ -51,6 +51,35 @@ fn changes_of_other_sites_are_refused() {
     service.stop();
 }
 
+#[test]
+fn a_page_of_another_site_leaves_no_trace_in_the_name_of_who_sits_there() {
+    let directory = TestDirectory::new();
+    let service = Service::start(directory.path());
+    let blind = service.with_key(&service.make_key(&["cloud_connectors/*"]));
+    blind.post(CONNECTORS, &json!({ "name": "a", "url": "h", "secret_key": "hunter2" })).expect_status(201);
+    let admin = service.admin();
+    let ask = |target: &str, site: &str| {
+        let headers = [("Sec-Fetch-Site", site), ("Sec-Fetch-Mode", "no-cors")];
+        admin.send("GET", target, &headers, b"")
+    };
+    for site in ["cross-site", "same-site"] {
+        for target in
+            [CONNECTORS, "/api/v2/cloud_connectors/a", "/api/v2/openapi.json", "/api/v2/audit_events"]
+        {
+            let refused = ask(target, site).expect_status(403);
+            assert!(refused.text().contains("browser.allowed_origins"), "{}", refused.text());
+        }
+        ask("/healthz", site).expect_status(200);
+    }
+    let revealed = "/api/v2/audit_events?kind=secret_revealed";
+    assert_eq!(admin.get(revealed).expect_status(200).json()["count"], 0);
+    for site in ["same-origin", "none"] {
+        ask(CONNECTORS, site).expect_status(200);
+    }
+    assert_eq!(admin.get(revealed).expect_status(200).json()["count"], 1);
+    service.stop();
+}
+
 fn service_password(directory: &TestDirectory) -> String {
     let path = directory.path().join("password");
     std::fs::write(&path, crate::harness::service::PASSWORD).expect("written");
