@@ -113,7 +113,7 @@ async fn answer_and_log(
     }
     let response = finish(outcome, origin, request_id);
     info!(
-        method = %head.method,
+        method = %shown_method(&head.method),
         route = outline.route,
         status = response.status().as_u16(),
         duration_ms = started.elapsed().as_micros() as f64 / 1000.0,
@@ -123,6 +123,22 @@ async fn answer_and_log(
         "request"
     );
     response
+}
+
+/// The method as it is logged: of those that are no standard the client says how long they are.
+fn shown_method(method: &Method) -> &str {
+    match *method {
+        Method::GET
+        | Method::HEAD
+        | Method::POST
+        | Method::PUT
+        | Method::DELETE
+        | Method::PATCH
+        | Method::OPTIONS
+        | Method::CONNECT
+        | Method::TRACE => method.as_str(),
+        _ => "other",
+    }
 }
 
 fn finish(outcome: Result<Reply, ApiError>, origin: Option<HeaderValue>, request_id: &str) -> HttpResponse {

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::harness::http::{Response, basic};
-use crate::harness::service::{PASSWORD, Service, TestDirectory};
+use crate::harness::service::{PASSWORD, Service, TestDirectory, wait_until};
 
 const CONNECTORS: &str = "/api/v2/cloud_connectors";
 
@@ -207,6 +207,18 @@ fn targets_and_methods() {
     assert_eq!(malformed.status, 400);
     service.anonymous().get("/healthz").expect_status(200);
     nothing_stored_nothing_leaked(service);
+}
+
+#[test]
+fn a_long_method_makes_no_long_line_in_the_log() {
+    let directory = TestDirectory::new();
+    let service = Service::start(directory.path());
+    let method = "A".repeat(8000);
+    let request = format!("{method} /healthz HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
+    service.anonymous().send_raw(request.as_bytes()).expect("an answer").expect_status(405);
+    wait_until("the line in the log", || service.log().contains("method=other"));
+    assert!(service.log().lines().all(|line| line.len() < 1000), "{}", service.log());
+    service.stop();
 }
 
 #[test]
