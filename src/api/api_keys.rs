@@ -196,9 +196,11 @@ pub fn create(caller: Caller, call: Call) -> Answer {
         let patch = body.into_patch()?;
         let scopes = patch.scopes.apply(None).unwrap_or_default();
         check_covered(&caller, RightSet::of(&scopes))?;
-        let expires_at = bounded_end(&caller, patch.expires_at.apply(None), call.app.store.snapshot().now())?;
+        let wanted_end = patch.expires_at.apply(None);
+        // Before the hash, which takes long; what counts is looked at below.
+        bounded_end(&caller, &call.app.store.snapshot(), wanted_end)?;
         let text = generate_key();
-        let user_id = caller.user_id();
+        let (user_id, maker) = (caller.user_id(), caller.clone());
         let (app, who) = (Arc::clone(&call.app), caller.who(&call.source));
         let hash = call.app.credentials.hash(user_id, text.secret().clone()).await?;
         let (lookup, last_four) = (text.lookup().to_owned(), text.last_four().to_owned());
@@ -210,6 +212,7 @@ pub fn create(caller: Caller, call: Call) -> Answer {
                     format!("a user has at most {KEYS_PER_USER_MAX} keys, destroy one that is not used");
                 return Err(ApiError::from(violation));
             }
+            let expires_at = bounded_end(&maker, transaction.index(), wanted_end)?;
             let key = ApiKey {
                 id: transaction.next_id::<ApiKey>(),
                 user_id,
@@ -254,7 +257,7 @@ pub fn update(caller: Caller, call: Call) -> Answer {
             key.name = patch.name.apply(key.name);
             key.scopes = patch.scopes.apply(Some(key.scopes)).unwrap_or_default();
             if patch.expires_at.is_sent() {
-                key.expires_at = bounded_end(&caller, patch.expires_at.apply(None), transaction.now())?;
+                key.expires_at = bounded_end(&caller, transaction.index(), patch.expires_at.apply(None))?;
             }
             check_covered(&caller, key.rights())?;
             let attributes = before.changed_attributes(&key);
@@ -319,15 +322,15 @@ fn check_covered(caller: &Caller, rights: RightSet) -> Result<(), ApiError> {
 /// The end of a key: in the future, and no later than that of the key that makes it.
 fn bounded_end(
     caller: &Caller,
+    index: &Index,
     wanted: Option<Timestamp>,
-    now: Timestamp,
 ) -> Result<Option<Timestamp>, ApiError> {
-    if let Some(wanted) = wanted.filter(|wanted| *wanted <= now) {
+    if let Some(wanted) = wanted.filter(|wanted| *wanted <= index.now()) {
         return Err(
             Violation::invalid("expires_at", &wanted.to_rfc3339(), "choose a moment in the future").into()
         );
     }
-    match (wanted, caller.expires_at()) {
+    match (wanted, caller.expires_at(index)) {
         (Some(wanted), Some(bound)) if wanted > bound => {
             // Not `less_than_or_equal_to`: published clients read its value and count as numbers.
             let advice =

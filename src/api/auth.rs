@@ -32,7 +32,6 @@ pub struct Caller {
     /// The right that let the caller in.
     granted: Option<Right>,
     rights: RightSet,
-    expires_at: Option<Timestamp>,
     label: String,
 }
 
@@ -109,9 +108,13 @@ impl Caller {
         self.rights.holds(CONNECTORS_GET_SECRET_KEY)
     }
 
-    /// When the caller's key ends; keys that it makes end no later.
-    pub fn expires_at(&self) -> Option<Timestamp> {
-        self.expires_at
+    /// When the caller's key ends, as of this index: that may have changed since the caller was let in. Keys that it makes
+    /// end no later.
+    pub fn expires_at(&self, index: &Index) -> Option<Timestamp> {
+        match self.credential {
+            Credential::Password { .. } => None,
+            Credential::Key { key_id } => index.api_keys().get(key_id).and_then(|key| key.expires_at),
+        }
     }
 
     /// What the caller signed in with.
@@ -180,7 +183,6 @@ async fn look(app: &App, headers: &HeaderMap, source: &Source) -> Result<Caller,
                 credential: Credential::Password { revision: user.revision },
                 granted: None,
                 rights: RightSet::all(),
-                expires_at: None,
                 label: format!("user:{}", user.id),
             })
         }
@@ -196,7 +198,6 @@ async fn look(app: &App, headers: &HeaderMap, source: &Source) -> Result<Caller,
                 credential: Credential::Key { key_id: key.id },
                 granted: None,
                 rights: key.rights(),
-                expires_at: key.expires_at,
                 label: format!("key:{}", key.id),
             })
         }

@@ -1,9 +1,13 @@
 //! API keys: their life, and that a key never makes one that may do more than itself.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
 use serde_json::{Value, json};
 
 use crate::harness::service::{Service, TestDirectory};
 
+const CONNECTORS: &str = "/api/v2/cloud_connectors";
 const KEYS: &str = "/api/v2/users/me/api_keys";
 
 fn scopes(scopes: &[(&str, &str)]) -> Value {
@@ -104,6 +108,53 @@ fn a_key_ends_in_time_and_makes_none_that_ends_later() {
     service.stop();
 }
 
+/// Starts a request whose body is held back: the service has let the caller in, and waits.
+fn begin(service: &Service, method: &str, target: &str, key: &str, body: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(service.address()).expect("connected");
+    let head = format!(
+        "{method} {target} HTTP/1.1\r\nHost: h\r\nConnection: close\r\nAuthorization: {key}\r\nExpect: 100-continue\r\n\
+         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    stream.write_all(head.as_bytes()).expect("written");
+    // The service asks for the body once the key was let in.
+    let mut go_on = [0; 25];
+    stream.read_exact(&mut go_on).expect("read");
+    assert_eq!(&go_on, b"HTTP/1.1 100 Continue\r\n\r\n");
+    stream
+}
+
+/// Sends the body that was held back, and reads the answer.
+fn finish(mut stream: TcpStream, body: &str) -> String {
+    stream.write_all(body.as_bytes()).expect("written");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("read");
+    answer
+}
+
+#[test]
+fn an_end_that_is_set_while_a_body_arrives_counts() {
+    let directory = TestDirectory::new();
+    let service = Service::start(directory.path());
+    let (near, far) = ("2998-01-01T00:00:00Z", "2999-01-01T00:00:00Z");
+    let key = service.make_key(&["api_keys/*"]);
+    let own = format!("{KEYS}/1");
+    service.admin().put(&own, &json!({ "expires_at": far })).expect_status(200);
+    let body = json!({ "expires_at": far }).to_string();
+    let renewal = begin(&service, "PUT", &own, &key, &body);
+    let child = begin(&service, "POST", KEYS, &key, &body);
+    let child_without_end = begin(&service, "POST", KEYS, &key, "{}");
+    service.admin().put(&own, &json!({ "expires_at": near })).expect_status(200);
+    for stream in [renewal, child] {
+        let answer = finish(stream, &body);
+        assert!(answer.starts_with("HTTP/1.1 422") && answer.contains("expires_at"), "{answer}");
+    }
+    let answer = finish(child_without_end, "{}");
+    assert!(answer.starts_with("HTTP/1.1 201") && answer.contains(near), "{answer}");
+    assert_eq!(service.admin().get(&own).json()["expires_at"], json!(near));
+    service.stop();
+}
+
 #[test]
 fn scopes_that_do_not_exist_are_refused() {
     let directory = TestDirectory::new();
@@ -130,40 +181,22 @@ fn scopes_that_do_not_exist_are_refused() {
 
 #[test]
 fn a_key_that_is_revoked_while_its_body_arrives_changes_nothing() {
-    use std::io::{Read, Write};
     let directory = TestDirectory::new();
     let service = Service::start(directory.path());
     let key = service.make_key(&["*/*"]);
     let body = json!({ "name": "late" }).to_string();
-    for (target, body) in
-        [(KEYS, body), ("/api/v2/cloud_connectors", json!({ "name": "late", "url": "h" }).to_string())]
-    {
-        let mut stream = std::net::TcpStream::connect(service.address()).expect("connected");
-        let head = format!(
-            "POST {target} HTTP/1.1\r\nHost: h\r\nConnection: close\r\nAuthorization: {key}\r\nExpect: 100-continue\r\n\
-             Content-Type: application/json\r\nContent-Length: {}\r\n\r\n",
-            body.len()
-        );
-        stream.write_all(head.as_bytes()).expect("written");
-        // The service asks for the body once the key was let in.
-        let mut go_on = [0; 25];
-        stream.read_exact(&mut go_on).expect("read");
-        assert_eq!(&go_on, b"HTTP/1.1 100 Continue\r\n\r\n");
-        if target == KEYS {
-            service.admin().put(&format!("{KEYS}/1"), &json!({ "api_key_scopes": [] })).expect_status(200);
-        } else {
-            service.admin().delete(&format!("{KEYS}/1")).expect_status(204);
-        }
-        stream.write_all(body.as_bytes()).expect("written");
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).expect("read");
-        let expected = if target == KEYS { "HTTP/1.1 403" } else { "HTTP/1.1 401" };
-        assert!(answer.starts_with(expected), "{answer}");
-        if target == KEYS {
-            let scopes = json!({ "api_key_scopes": scopes(&[("*", "*")]) });
-            service.admin().put(&format!("{KEYS}/1"), &scopes).expect_status(200);
-        }
-    }
-    assert_eq!(service.admin().get("/api/v2/cloud_connectors").json()["count"], 0);
+    let stream = begin(&service, "POST", KEYS, &key, &body);
+    service.admin().put(&format!("{KEYS}/1"), &json!({ "api_key_scopes": [] })).expect_status(200);
+    let answer = finish(stream, &body);
+    assert!(answer.starts_with("HTTP/1.1 403"), "{answer}");
+
+    let scopes = json!({ "api_key_scopes": scopes(&[("*", "*")]) });
+    service.admin().put(&format!("{KEYS}/1"), &scopes).expect_status(200);
+    let body = json!({ "name": "late", "url": "h" }).to_string();
+    let stream = begin(&service, "POST", CONNECTORS, &key, &body);
+    service.admin().delete(&format!("{KEYS}/1")).expect_status(204);
+    let answer = finish(stream, &body);
+    assert!(answer.starts_with("HTTP/1.1 401"), "{answer}");
+    assert_eq!(service.admin().get(CONNECTORS).json()["count"], 0);
     service.stop();
 }
