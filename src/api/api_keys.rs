@@ -260,6 +260,7 @@ pub fn update(caller: Caller, call: Call) -> Answer {
                 key.expires_at = bounded_end(&caller, transaction.index(), patch.expires_at.apply(None))?;
             }
             check_covered(&caller, key.rights())?;
+            check_gain_ends(&caller, transaction.index(), &before, &key)?;
             let attributes = before.changed_attributes(&key);
             if !attributes.is_empty() {
                 record(&app, transaction, &who, AuditKind::ApiKeyUpdated, &key, &attributes);
@@ -317,6 +318,22 @@ fn check_covered(caller: &Caller, rights: RightSet) -> Result<(), ApiError> {
     }
     let missing = ALL_RIGHTS.into_iter().find(|right| rights.holds(*right) && !caller.rights().holds(*right));
     Err(missing.map_or_else(ApiError::internal, ApiError::lacks))
+}
+
+/// A key with an end gives rights to none that outlives it: they would outlive it too.
+fn check_gain_ends(caller: &Caller, index: &Index, before: &ApiKey, after: &ApiKey) -> Result<(), ApiError> {
+    let gains = !before.rights().covers(after.rights());
+    let Some(bound) = caller.expires_at(index).filter(|_| gains) else { return Ok(()) };
+    if after.expires_at.is_some_and(|end| end <= bound) {
+        return Ok(());
+    }
+    let mut violation =
+        Violation::new("expires_at", Reason::Invalid(after.expires_at.map(Timestamp::to_rfc3339)));
+    violation.advice = format!(
+        "a key that gains rights ends no later than your own key: send expires_at with the scopes, {} at the latest",
+        bound.to_rfc3339()
+    );
+    Err(violation.into())
 }
 
 /// The end of a key: in the future, and no later than that of the key that makes it.

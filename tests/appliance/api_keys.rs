@@ -156,6 +156,55 @@ fn an_end_that_is_set_while_a_body_arrives_counts() {
 }
 
 #[test]
+fn a_key_with_an_end_gives_rights_to_none_that_outlives_it() {
+    let directory = TestDirectory::new();
+    let service = Service::start(directory.path());
+    let (end, later) = ("2998-01-01T00:00:00Z", "2999-01-01T00:00:00Z");
+    service.make_key(&["cloud_connectors/index"]);
+    let giver = service.with_key(&service.make_key(&["api_keys/*", "cloud_connectors/*"]));
+    service.admin().put(&format!("{KEYS}/2"), &json!({ "expires_at": end })).expect_status(200);
+    let other = format!("{KEYS}/1");
+    let more = scopes(&[("cloud_connectors", "*")]);
+    // What the other key's end is, what is sent besides its scopes, the end that it has then.
+    for (before, sent, expected) in [
+        (json!(null), json!({}), None),
+        (json!(later), json!({}), None),
+        (json!(null), json!({ "expires_at": later }), None),
+        (json!(null), json!({ "expires_at": null }), Some(end)),
+        (json!(null), json!({ "expires_at": end }), Some(end)),
+        (json!("2997-01-01T00:00:00Z"), json!({}), Some("2997-01-01T00:00:00Z")),
+    ] {
+        let scopes_before = scopes(&[("cloud_connectors", "index")]);
+        let reset = json!({ "api_key_scopes": scopes_before, "expires_at": before });
+        service.admin().put(&other, &reset).expect_status(200);
+        let mut body = sent.clone();
+        body["api_key_scopes"] = more.clone();
+        let answer = giver.put(&other, &body);
+        match expected {
+            Some(expected) => {
+                assert_eq!(answer.expect_status(200).json()["expires_at"], json!(expected), "{sent}")
+            }
+            None => {
+                assert_eq!(answer.expect_status(422).errors("expires_at"), ["invalid"], "{before} {sent}");
+                assert_eq!(
+                    service.admin().get(&other).json()["api_key_scopes"],
+                    scopes_before,
+                    "{before} {sent}"
+                );
+            }
+        }
+    }
+    // What gains nothing needs no end.
+    let reset = json!({ "api_key_scopes": more, "expires_at": null });
+    service.admin().put(&other, &reset).expect_status(200);
+    let fewer = json!({ "name": "fewer", "api_key_scopes": scopes(&[("cloud_connectors", "show")]) });
+    giver.put(&other, &fewer).expect_status(200);
+    // A password has no end.
+    service.admin().put(&other, &json!({ "api_key_scopes": more })).expect_status(200);
+    service.stop();
+}
+
+#[test]
 fn scopes_that_do_not_exist_are_refused() {
     let directory = TestDirectory::new();
     let service = Service::start(directory.path());
