@@ -211,7 +211,9 @@ async fn answer(
             let caller = auth::authenticate(&app, &head.headers, &source).await?;
             caller.label().clone_into(&mut outline.caller);
             let caller = caller.granted(*right)?;
-            handler(caller, read_call(app, route, path_parameter, head, incoming, source).await?).await
+            let call = read_call(app, route, path_parameter, head, incoming, source).await?;
+            caller.check_still_granted(&call.app.store.snapshot())?;
+            handler(caller, call).await
         }
     }
 }

@@ -65,8 +65,8 @@ impl Caller {
         }
     }
 
-    /// Makes a change, if the caller may still do it at that very moment: a body can arrive slowly, and the key be revoked
-    /// or the password changed meanwhile.
+    /// Makes a change, if the caller may still do it at that very moment: the key may have been revoked or the password
+    /// changed since.
     ///
     /// # Errors
     /// As the function's own, as [`Caller::granted`], or that the change could not be stored.
@@ -83,7 +83,11 @@ impl Caller {
         app.store.commit(checked).await
     }
 
-    fn check_still_granted(&self, index: &Index) -> Result<(), ApiError> {
+    /// Whether what let the caller in still does, as of this index: a body can arrive slowly, a list wait for its turn.
+    ///
+    /// # Errors
+    /// 401, or 403 naming the right that was taken away.
+    pub fn check_still_granted(&self, index: &Index) -> Result<(), ApiError> {
         let rights = match self.credential {
             Credential::Password { revision } => {
                 let user = index.users().get(self.user_id).filter(|user| user.revision == revision);

@@ -74,5 +74,5 @@ pub async fn record_reveals(
         });
         app.audit.confirm(&recorded.await?);
     }
-    Ok(())
+    caller.check_still_granted(&app.store.snapshot())
 }

@@ -249,3 +249,35 @@ fn a_key_that_is_revoked_while_its_body_arrives_changes_nothing() {
     assert_eq!(service.admin().get(CONNECTORS).json()["count"], 0);
     service.stop();
 }
+
+#[test]
+fn a_key_that_is_revoked_while_its_body_arrives_is_shown_nothing() {
+    let directory = TestDirectory::new();
+    let service = Service::start(directory.path());
+    let body = json!({ "name": "c", "url": "h", "secret_key": "hidden-f00d" });
+    service.admin().post(CONNECTORS, &body).expect_status(201);
+    let scopes = [
+        "cloud_connectors/index",
+        "cloud_connectors/show",
+        "cloud_connectors/get_secret_key",
+        "audit_events/index",
+    ];
+    for (number, target) in [
+        format!("{CONNECTORS}/c"),
+        CONNECTORS.to_owned(),
+        format!("{CONNECTORS}/c/secret_readers"),
+        "/api/v2/audit_events".to_owned(),
+    ]
+    .iter()
+    .enumerate()
+    {
+        let key = service.make_key(&scopes);
+        // It has seen the secret before: nothing has to be recorded any more.
+        service.with_key(&key).get(target).expect_status(200);
+        let stream = begin(&service, "GET", target, &key, "{}");
+        service.admin().delete(&format!("{KEYS}/{}", number + 1)).expect_status(204);
+        let answer = finish(stream, "{}");
+        assert!(answer.starts_with("HTTP/1.1 401"), "{target}: {answer}");
+    }
+    service.stop();
+}
