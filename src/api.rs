@@ -105,7 +105,8 @@ async fn answer_and_log(
     let mut incoming = Some(incoming);
     let client = forwarded::client(peer, &head.headers, &app.config.limits.trusted_proxies);
     let source = Source { client, request_id: request_id.to_owned() };
-    let outcome = answer(app, &head, &mut incoming, source, &mut outline).await;
+    let outcome = answer(Arc::clone(&app), &head, &mut incoming, source, &mut outline).await;
+    let outcome = outcome.map(|reply| reply.counted(&app.unsent));
     // A body that was too slow once will not be waited for again.
     let was_slow = outcome.as_ref().is_err_and(|error| error.status == StatusCode::REQUEST_TIMEOUT);
     if let Some(incoming) = incoming.filter(|_| !was_slow) {

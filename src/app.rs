@@ -15,6 +15,7 @@ use crate::domain::own_names::OwnNames;
 use crate::jobs::Jobs;
 use crate::store::{Store, Transaction, Unavailable, remove_if_present};
 use crate::turns::Turns;
+use crate::unsent::Unsent;
 
 /// How often figures that are kept in memory are stored, and old jobs go.
 const HOUSEKEEPING_INTERVAL: Duration = Duration::from_secs(60);
@@ -40,6 +41,8 @@ pub struct App {
     pub own_names: OwnNames,
     /// For lists that take long.
     pub listing_turns: Turns,
+    /// For answers that wait to be sent.
+    pub unsent: Arc<Unsent>,
     /// Whether the file with the first password may still be there.
     first_password_waits: AtomicBool,
 }
@@ -52,6 +55,7 @@ impl App {
         let own_names =
             OwnNames::new(&config.allowed_hosts, &rustix::system::uname().nodename().to_string_lossy());
         let audit = Audit::new(config.audit.clone(), &store.snapshot());
+        let unsent = Unsent::new(config.limits.unsent_bytes);
         let credentials = Credentials::new(config.limits.failures);
         Self {
             audit,
@@ -61,6 +65,7 @@ impl App {
             credentials,
             jobs,
             listing_turns: Turns::new(LISTS_AT_ONCE, LIST_WAIT),
+            unsent,
             first_password_waits,
         }
     }

@@ -18,6 +18,7 @@
 //!   of `store::commit_log`; sled follows; `store::opening` trusts nothing.
 //! - `store::rotation`: new key files, recovery codes and data keys; `store::resealing` seals everything anew.
 //! - `domain`: types and rules without I/O, which all others use.
+//! - `turns`, `unsent`: how much is worked on at once, and how much memory answers take that wait to be sent.
 //! - `fuzzing`: what has to hold for any bytes, for each parser of foreign ones; only in tests and in `tests/fuzz`.
 //!
 //! Direction: cli → server → api → app → {audit, jobs, store, cloud, credentials} → domain; a test checks it.
@@ -42,3 +43,4 @@ mod random;
 mod server;
 mod store;
 mod turns;
+mod unsent;

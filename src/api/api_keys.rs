@@ -185,7 +185,7 @@ pub fn index(caller: Caller, call: Call) -> Answer {
         let own: Vec<_> = snapshot.api_keys().iter().filter(|key| key.user_id == caller.user_id()).collect();
         let shown = own.iter().skip(page.offset).take(page.limit);
         let api_keys = shown.map(|key| ApiKeyView::new(key, key.masked(), &call.app)).collect();
-        Ok(Reply::json(StatusCode::OK, &ApiKeyListView { count: own.len(), api_keys }))
+        Reply::list(&caller, &call, &ApiKeyListView { count: own.len(), api_keys })
     })
 }
 

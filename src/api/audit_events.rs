@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use hyper::StatusCode;
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -129,7 +128,7 @@ struct Reader<'a> {
 }
 
 /// Lists events, the newest first.
-pub fn index(_caller: Caller, call: Call) -> Answer {
+pub fn index(caller: Caller, call: Call) -> Answer {
     Box::pin(async move {
         let query = list_query::parse_list::<AuditAttribute>(&call.query, call.app.config.limits.list_items)?;
         let snapshot = call.app.store.snapshot();
@@ -137,7 +136,7 @@ pub fn index(_caller: Caller, call: Call) -> Answer {
         let select = move || query.select(snapshot.audit_events().iter().rev());
         let (count, shown) = list_query::select(&call.app, total, select).await?;
         let audit_events = shown.iter().map(|event| AuditEventView::new(event)).collect();
-        Ok(Reply::json(StatusCode::OK, &AuditEventListView { count, audit_events }))
+        Reply::list(&caller, &call, &AuditEventListView { count, audit_events })
     })
 }
 
@@ -164,7 +163,7 @@ pub fn secret_readers(caller: Caller, call: Call) -> Answer {
             secret_revision,
             secret_readers: shown.map(SecretReaderView::new).collect(),
         };
-        Ok(Reply::json(StatusCode::OK, &view))
+        Reply::list(&caller, &call, &view)
     })
 }
 

@@ -277,7 +277,7 @@ fn resolve(
 }
 
 /// Says how far a job is, or what it found.
-pub fn show(_caller: Caller, call: Call) -> Answer {
+pub fn show(caller: Caller, call: Call) -> Answer {
     Box::pin(async move {
         let blank = || Violation::new("job_id", Reason::Blank);
         let job_id = call.query.one("job_id")?.filter(|job_id| !job_id.is_empty()).ok_or_else(blank)?;
@@ -288,13 +288,13 @@ pub fn show(_caller: Caller, call: Call) -> Answer {
             let view = JobView { job_id: &job.job_id, status, progress, total, error };
             Reply::json(StatusCode::ACCEPTED, &view)
         };
-        Ok(match &job.state {
-            JobState::Queued { .. } => match call.app.jobs.progress(job.id) {
+        match &job.state {
+            JobState::Queued { .. } => Ok(match call.app.jobs.progress(job.id) {
                 Some(progress) => view(JobStatus::Working, progress.done, progress.total, None),
                 None => view(JobStatus::Queued, 0, 1, None),
-            },
+            }),
             JobState::Failed { failure, .. } => {
-                view(JobStatus::Failed, 0, 1, Some(FailureView::new(failure)))
+                Ok(view(JobStatus::Failed, 0, 1, Some(FailureView::new(failure))))
             }
             JobState::Completed { findings, .. } => {
                 let buckets = findings.buckets.iter();
@@ -302,8 +302,8 @@ pub fn show(_caller: Caller, call: Call) -> Answer {
                     cloud_buckets: buckets.map(|bucket| BucketView::new(bucket, job.connector_id)).collect(),
                     notes: VerdictView::all(&findings.notes),
                 };
-                Reply::json(StatusCode::OK, &view)
+                Reply::list(&caller, &call, &view)
             }
-        })
+        }
     })
 }

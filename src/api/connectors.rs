@@ -160,7 +160,7 @@ pub fn index(caller: Caller, call: Call) -> Answer {
         let shows_secrets = call.shows_secrets(&caller);
         let cloud_connectors =
             shown.iter().map(|connector| ConnectorView::new(connector, shows_secrets)).collect();
-        Ok(Reply::json(StatusCode::OK, &ConnectorListView { count, cloud_connectors }))
+        Reply::list(&caller, &call, &ConnectorListView { count, cloud_connectors })
     })
 }
 

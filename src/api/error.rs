@@ -13,6 +13,7 @@ use crate::domain::scope::Right;
 use crate::domain::violation::{Reason, Violation, echo};
 use crate::store::Unavailable;
 use crate::turns::Busy;
+use crate::unsent::NoRoom;
 
 /// An error on its way to the client.
 #[derive(Debug)]
@@ -246,6 +247,25 @@ impl From<Refused> for ApiError {
                 Self::too_many_failures(retry_after, is_of_claim)
             }
             Refused::Busy => Busy.into(),
+        }
+    }
+}
+
+impl From<NoRoom> for ApiError {
+    fn from(no_room: NoRoom) -> Self {
+        match no_room {
+            NoRoom::Now => Self::unavailable(
+                "Answers that wait to be sent take all the memory that they may: read those that you asked for, ask for fewer \
+                 items with limit and offset, or raise limits.unsent_bytes in the configuration",
+                5,
+            ),
+            NoRoom::Ever(bytes) => {
+                let message = format!(
+                    "The answer would have more than {bytes} bytes: ask for fewer items with limit and offset, or raise \
+                     limits.unsent_bytes in the configuration"
+                );
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "too_long", message)
+            }
         }
     }
 }

@@ -1,13 +1,19 @@
 //! What a handler answers, and its one way into an HTTP response.
 
+use std::io;
+use std::sync::Arc;
+
 use http_body_util::Full;
 use hyper::body::Bytes;
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION};
 use hyper::{Response, StatusCode};
 use serde::Serialize;
 
+use crate::api::auth::Caller;
 use crate::api::browser;
 use crate::api::error::ApiError;
+use crate::api::request::Call;
+use crate::unsent::Unsent;
 
 /// A response with its body in memory.
 pub type HttpResponse = Response<Full<Bytes>>;
@@ -16,6 +22,8 @@ pub type HttpResponse = Response<Full<Bytes>>;
 pub struct Reply {
     status: StatusCode,
     body: Option<Body>,
+    /// Whether the memory of the body is counted already, or is not its own.
+    is_counted: bool,
     headers: Vec<(HeaderName, HeaderValue)>,
 }
 
@@ -24,26 +32,66 @@ struct Body {
     bytes: Bytes,
 }
 
+impl Body {
+    fn json(bytes: Bytes) -> Self {
+        Self { media_type: "application/json", bytes }
+    }
+}
+
 impl Reply {
-    /// JSON that no cache may keep: it may hold secrets, and it changes.
+    /// JSON of bounded size that no cache may keep: it may hold secrets, and it changes.
     pub fn json(status: StatusCode, body: &impl Serialize) -> Self {
         let headers = vec![(CACHE_CONTROL, HeaderValue::from_static("no-store"))];
-        Self { status, body: Some(to_json(body)), headers }
+        Self { status, body: Some(to_json(body)), is_counted: false, headers }
+    }
+
+    /// The same for a list, which may be large: it has to find room before it takes memory.
+    ///
+    /// # Errors
+    /// 503 where there is none at the moment, 422 where there never is for so much.
+    pub fn list(caller: &Caller, call: &Call, body: &impl Serialize) -> Result<Self, ApiError> {
+        let unsent = &call.app.unsent;
+        let body = unsent
+            .write(caller.id(), |growing| serde_json::to_writer(growing, body).map_err(io::Error::from))?;
+        let headers = vec![(CACHE_CONTROL, HeaderValue::from_static("no-store"))];
+        // hyper keeps what it has not sent yet: the room comes back with its last byte.
+        Ok(Self {
+            status: StatusCode::OK,
+            body: Some(Body::json(Bytes::from_owner(body))),
+            is_counted: true,
+            headers,
+        })
+    }
+
+    /// Counts the body for as long as it is not sent.
+    pub fn counted(mut self, unsent: &Arc<Unsent>) -> Self {
+        if !std::mem::replace(&mut self.is_counted, true) {
+            self.body = self.body.map(|Body { media_type, bytes }| Body {
+                media_type,
+                bytes: Bytes::from_owner(unsent.count(bytes)),
+            });
+        }
+        self
     }
 
     /// Something that is the same for everybody; how long caches keep it is said by whoever makes it.
     pub fn content(media_type: &'static str, bytes: Bytes) -> Self {
-        Self { status: StatusCode::OK, body: Some(Body { media_type, bytes }), headers: Vec::new() }
+        Self {
+            status: StatusCode::OK,
+            body: Some(Body { media_type, bytes }),
+            is_counted: true,
+            headers: Vec::new(),
+        }
     }
 
     /// 304.
     pub fn not_modified() -> Self {
-        Self { status: StatusCode::NOT_MODIFIED, body: None, headers: Vec::new() }
+        Self { status: StatusCode::NOT_MODIFIED, body: None, is_counted: true, headers: Vec::new() }
     }
 
     /// 204.
     pub fn empty() -> Self {
-        Self { status: StatusCode::NO_CONTENT, body: None, headers: Vec::new() }
+        Self { status: StatusCode::NO_CONTENT, body: None, is_counted: true, headers: Vec::new() }
     }
 
     /// Says where the new resource is.
@@ -59,8 +107,7 @@ impl Reply {
 }
 
 fn to_json(body: &impl Serialize) -> Body {
-    let bytes = serde_json::to_vec(body).expect("views have text keys and no failing parts");
-    Body { media_type: "application/json", bytes: bytes.into() }
+    Body::json(serde_json::to_vec(body).expect("views have text keys and no failing parts").into())
 }
 
 /// Turns the outcome of a request into its response.

@@ -165,6 +165,12 @@ pub const SETTINGS: &[Setting] = &[
         "Time that a client may take nothing of an answer.",
     ),
     setting(
+        "limits.unsent_bytes",
+        Kind::Integer(1_048_576, 1_073_741_824),
+        "67108864",
+        "Memory for answers that wait to be sent, a quarter of it for one user or API key; more are answered 503, small ones never.",
+    ),
+    setting(
         "limits.drain_timeout_secs",
         Kind::Integer(0, 3600),
         "10",

@@ -36,4 +36,5 @@ mod secrets;
 mod slow_clients;
 mod tls;
 mod unix_socket;
+mod unsent;
 mod verdicts;
