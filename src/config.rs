@@ -104,6 +104,8 @@ pub struct Limits {
     pub write_timeout: Duration,
     /// Time for the requests that run when the service is stopped.
     pub drain_timeout: Duration,
+    /// Bytes of the texts of all connectors.
+    pub connectors_bytes: u64,
     /// Bytes of answers that are made and not yet sent.
     pub unsent_bytes: usize,
     /// Items in one list.
@@ -274,6 +276,7 @@ impl Settings {
                 answer_timeout: seconds("limits.answer_timeout_secs"),
                 write_timeout: seconds("limits.write_timeout_secs"),
                 drain_timeout: seconds("limits.drain_timeout_secs"),
+                connectors_bytes: self.integer("limits.connectors_mib") * 1024 * 1024,
                 unsent_bytes: count("limits.unsent_bytes"),
                 list_items: count("limits.list_items"),
                 failures: FailureLimits {

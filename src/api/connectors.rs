@@ -26,7 +26,7 @@ use crate::domain::secret::Secret;
 use crate::domain::violation::{Reason, Violation};
 use crate::store::{Index, Transaction};
 
-/// Most connectors of one store: a bound for memory, far beyond any network's need.
+/// Most connectors of one store: with `limits.connectors_mib` a bound for memory, far beyond any network's need.
 const CONNECTORS_MAX: usize = 2_000_000;
 
 /// A cloud connector as it is sent. Attributes left out keep their value; null or an empty text clears an optional one.
@@ -184,7 +184,7 @@ pub fn create(caller: Caller, call: Call) -> Answer {
             violations.extend(taken(&call.app.store.snapshot(), name, None));
         }
         let (Some(name), true) = (name, violations.is_empty()) else { return Err(violations.into()) };
-        let trail = Trail::new(&caller, &call);
+        let (trail, most_bytes) = (Trail::new(&caller, &call), call.app.config.limits.connectors_bytes);
         let connector = caller.commit(&call.app, move |transaction: &mut Transaction<'_>| {
             if let Some(violation) = taken(transaction.index(), &name, None) {
                 return Err(ApiError::from(violation));
@@ -193,7 +193,8 @@ pub fn create(caller: Caller, call: Call) -> Answer {
                 return Err(ApiError::unavailable("There are as many connectors as the store takes", 3600));
             }
             let id = transaction.next_id::<Connector>();
-            let connector = transaction.put(Connector { id, name, settings, secret_revision: 1 });
+            let connector =
+                put(transaction, Connector { id, name, settings, secret_revision: 1 }, most_bytes)?;
             let attributes = connector.set_attributes();
             trail.record(transaction, AuditKind::ConnectorCreated, &connector, &attributes);
             let reveal = trail.record_reveal(transaction, &connector);
@@ -223,7 +224,7 @@ pub fn update(caller: Caller, call: Call) -> Answer {
         let body: ConnectorBody = call.body.parse()?;
         let mut violations = Vec::new();
         let patch = body.into_patch(true, &mut violations);
-        let trail = Trail::new(&caller, &call);
+        let (trail, most_bytes) = (Trail::new(&caller, &call), call.app.config.limits.connectors_bytes);
         let (sees_secrets, shows_secrets) = (caller.sees_secrets(), call.shows_secrets(&caller));
         let selector = call.path_parameter;
         if !violations.is_empty() {
@@ -237,7 +238,7 @@ pub fn update(caller: Caller, call: Call) -> Answer {
         }
         let connector = caller.commit(&call.app, move |transaction: &mut Transaction<'_>| {
             let (before, after) = change(transaction.index(), &selector, patch, violations, sees_secrets)?;
-            let connector = transaction.put(after);
+            let connector = put(transaction, after, most_bytes)?;
             let attributes = before.changed_attributes(&connector);
             if !attributes.is_empty() {
                 trail.record(transaction, AuditKind::ConnectorUpdated, &connector, &attributes);
@@ -265,6 +266,23 @@ pub fn destroy(caller: Caller, call: Call) -> Answer {
         removed.await?;
         Ok(Reply::empty())
     })
+}
+
+/// Adds or replaces a connector, where all of them have room then; one that does not grow always has.
+fn put(
+    transaction: &mut Transaction<'_>,
+    connector: Connector,
+    most_bytes: u64,
+) -> Result<Arc<Connector>, ApiError> {
+    let before = transaction.index().connectors().text_bytes();
+    let connector = transaction.put(connector);
+    let after = transaction.index().connectors().text_bytes();
+    if after > before.max(most_bytes) {
+        let reason = "The connectors take all the room that limits.connectors_mib in the configuration gives them: shorten or \
+                      remove some, or raise it";
+        return Err(ApiError::unavailable(reason, 3600));
+    }
+    Ok(connector)
 }
 
 /// The connector that a path segment names: ASCII digits are an id, anything else a name.

@@ -201,6 +201,12 @@ pub const SETTINGS: &[Setting] = &[
         "Reverse proxies whose X-Forwarded-For counts, for example [\"127.0.0.1\", \"10.0.0.0/8\"]; \"unix\" is the Unix socket.",
     ),
     setting("limits.list_items", Kind::Integer(1, 1_000_000), "10000", "Items in one list answer."),
+    setting(
+        "limits.connectors_mib",
+        Kind::Integer(1, 1_048_576),
+        "512",
+        "Texts of all connectors in MiB; long ones take up to three times as much memory in all.",
+    ),
     setting("jobs.parallel", Kind::Integer(1, 1024), "8", "Tests that run at once."),
     setting(
         "jobs.parallel_per_endpoint",

@@ -30,6 +30,19 @@ pub struct Connector {
     pub secret_revision: u64,
 }
 
+impl Connector {
+    /// Bytes of its texts: what it takes of memory besides what every connector does.
+    pub fn text_bytes(&self) -> u64 {
+        let Settings { url, url_proxy, provider: _, region, access_key, secret_key, options } =
+            &self.settings;
+        let texts = [url, region, access_key].into_iter().flatten().map(String::len);
+        let masked = [url_proxy, options].into_iter().flatten().map(MaskedText::bytes);
+        let secret = secret_key.iter().map(|secret| secret.expose().len());
+        let bytes = self.name.as_str().len() + texts.chain(masked).chain(secret).sum::<usize>();
+        bytes as u64
+    }
+}
+
 /// How to reach a cloud service: everything of a connector that a test needs.
 #[derive(Debug, Clone)]
 pub struct Settings {

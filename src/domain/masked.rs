@@ -63,6 +63,11 @@ impl MaskedText {
         }
     }
 
+    /// Bytes of both forms.
+    pub fn bytes(&self) -> usize {
+        self.full.expose().len() + self.masked.as_ref().map_or(0, String::len)
+    }
+
     /// The text as it was sent.
     pub fn full(&self) -> &Secret {
         &self.full

@@ -76,17 +76,23 @@ pub struct Table<T> {
     by_id: OrdMap<u64, Arc<T>>,
     by_text: OrdMap<Arc<str>, u64>,
     rings: OrdMap<AuditRing, Ring>,
+    text_bytes: u64,
 }
 
 impl<T> Clone for Table<T> {
     fn clone(&self) -> Self {
-        Self { by_id: self.by_id.clone(), by_text: self.by_text.clone(), rings: self.rings.clone() }
+        Self {
+            by_id: self.by_id.clone(),
+            by_text: self.by_text.clone(),
+            rings: self.rings.clone(),
+            text_bytes: self.text_bytes,
+        }
     }
 }
 
 impl<T> Default for Table<T> {
     fn default() -> Self {
-        Self { by_id: OrdMap::new(), by_text: OrdMap::new(), rings: OrdMap::new() }
+        Self { by_id: OrdMap::new(), by_text: OrdMap::new(), rings: OrdMap::new(), text_bytes: 0 }
     }
 }
 
@@ -109,6 +115,11 @@ impl<T> Table<T> {
     /// How many there are.
     pub fn len(&self) -> usize {
         self.by_id.len()
+    }
+
+    /// Bytes of the texts of all, for kinds that are bounded by them.
+    pub fn text_bytes(&self) -> u64 {
+        self.text_bytes
     }
 
     /// Whether there are none.
@@ -135,6 +146,8 @@ impl<T: Record> Table<T> {
     pub(crate) fn put(&mut self, record: Arc<T>) {
         let id = record.id();
         let before = self.by_id.insert(id, Arc::clone(&record));
+        self.text_bytes += record.text_bytes();
+        self.text_bytes -= before.as_ref().map_or(0, |before| before.text_bytes());
         if let (Some(place), None) = (record.place(), &before) {
             self.rings.entry(place.ring).or_default().insert(id, &place);
         }
@@ -148,6 +161,7 @@ impl<T: Record> Table<T> {
 
     pub(crate) fn remove(&mut self, id: u64) -> Option<Arc<T>> {
         let record = self.by_id.remove(&id)?;
+        self.text_bytes -= record.text_bytes();
         if let Some(place) = record.place()
             && let Some(ring) = self.rings.get_mut(&place.ring)
         {

@@ -36,6 +36,10 @@ pub(crate) trait Record: Sized + Send + Sync + 'static {
     fn place(&self) -> Option<AuditPlace> {
         None
     }
+    /// Bytes of its texts, where those of its kind are bounded in all.
+    fn text_bytes(&self) -> u64 {
+        0
+    }
     /// Its stored bytes.
     fn encode(&self, sealer: &Sealer) -> Vec<u8>;
     /// Reads stored bytes.
@@ -167,6 +171,10 @@ impl Record for Connector {
 
     fn unique_text(&self) -> &str {
         self.name.as_str()
+    }
+
+    fn text_bytes(&self) -> u64 {
+        Connector::text_bytes(self)
     }
 
     fn encode(&self, sealer: &Sealer) -> Vec<u8> {

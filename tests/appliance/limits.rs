@@ -222,6 +222,38 @@ fn readers_that_take_nothing_or_too_little_are_closed() {
 }
 
 #[test]
+fn the_texts_of_all_connectors_are_bounded() {
+    let directory = TestDirectory::new();
+    let service = start(&directory, "connectors_mib = 1\n");
+    let text = "😀".repeat(1000);
+    let options = format!("ua={}", "😀".repeat(4000));
+    let large = |name: &str| json!({ "name": name, "url": "h", "region": text, "access_key": text, "secret_key": text, "options": options });
+    let post = |service: &Service, name: &str| service.admin().post(CONNECTORS, &large(name));
+    let made = (0..100).take_while(|number| post(&service, &format!("c{number}")).status == 201).count();
+    // 28 KB each.
+    assert_eq!(made, 1024 * 1024 / 28_000);
+    let refused = post(&service, "more").expect_status(503);
+    assert_eq!(refused.errors("base"), ["invalid"]);
+    assert!(refused.text().contains("limits.connectors_mib") && refused.header("retry-after").is_some());
+
+    let change =
+        |name: &str, body: serde_json::Value| service.admin().put(&format!("{CONNECTORS}/{name}"), &body);
+    service.admin().post(CONNECTORS, &json!({ "name": "small", "url": "h" })).expect_status(201);
+    change("small", large("small")).expect_status(503);
+    assert_eq!(service.admin().get(&format!("{CONNECTORS}/small")).json()["region"], json!(null));
+    change("c0", large("renamed")).expect_status(200);
+    change("renamed", json!({ "options": null })).expect_status(200);
+    change("renamed", json!({ "options": options })).expect_status(200);
+    service.admin().delete(&format!("{CONNECTORS}/c1")).expect_status(204);
+    post(&service, "in its place").expect_status(201);
+    post(&service, "more").expect_status(503);
+    service.stop();
+    let service = start(&directory, "connectors_mib = 1\n");
+    post(&service, "more").expect_status(503);
+    service.stop();
+}
+
+#[test]
 fn the_usual_limit_of_open_files_is_raised() {
     let directory = TestDirectory::new();
     let data = directory.path().join("data").display().to_string();
