@@ -293,6 +293,16 @@ fn systemd_accepts_the_unit_and_finds_it_shut() {
 }
 
 #[test]
+fn the_unit_bounds_the_memory_that_the_machine_gives() {
+    let unit = include_str!("../../systemd/connectord.service");
+    let value = |name: &str| {
+        unit.lines().find_map(|line| line.strip_prefix(name)?.strip_suffix('%')?.parse::<u32>().ok())
+    };
+    let (high, most) = (value("MemoryHigh="), value("MemoryMax="));
+    assert!(high.is_some() && high < most && most < Some(100), "{high:?} {most:?}");
+}
+
+#[test]
 fn a_log_that_cannot_be_written_does_not_end_the_service() {
     let directory = TestDirectory::new();
     let full = std::fs::File::options().write(true).open("/dev/full").expect("Linux has it");
