@@ -11,6 +11,8 @@
 //! DATA/resealing         everything is sealed anew: what was sealed before goes at the next start
 //! DATA/sync-failed       the disk failed to sync: the next start writes everything anew
 //! DATA/set-aside/        damaged files that were replaced
+//! DATA/*.connectord-part a file that is being written; an opening removes what a kill left
+//! DATA/new-generation    the same of the commit log
 //! ```
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
@@ -20,6 +22,9 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use tracing::warn;
+
+/// What a file's name ends with while it is being written: beside a key file that is elsewhere, nobody else's may be taken for it.
+const UNFINISHED_SUFFIX: &str = ".connectord-part";
 
 /// Where things are in a data directory.
 #[derive(Debug, Clone)]
@@ -96,6 +101,11 @@ impl Layout {
     /// Tells the next start to remove what was sealed with the data key before.
     pub fn resealing(&self) -> PathBuf {
         self.root.join("resealing")
+    }
+
+    /// A generation of the commit log that is being written.
+    pub(crate) fn new_generation(&self) -> PathBuf {
+        self.root.join("new-generation")
     }
 
     /// Takes damaged files.
@@ -199,21 +209,49 @@ pub fn create_private_directory(path: &Path) -> io::Result<()> {
 /// # Errors
 /// What the file system says.
 pub fn write_private_file(path: &Path, content: &[u8]) -> io::Result<()> {
-    let mut temporary = path.as_os_str().to_owned();
-    temporary.push(".new");
-    let temporary = Path::new(&temporary);
+    let temporary = unfinished(path);
     let write = || {
         // A leftover of a start that was killed may have other rights: it is not reused.
-        remove_if_present(temporary)?;
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(temporary)?;
+        remove_if_present(&temporary)?;
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
         file.write_all(content)?;
         file.sync_all()?;
-        fs::rename(temporary, path)?;
+        fs::rename(&temporary, path)?;
         sync_parent(path)
     };
     write().inspect_err(|_| {
-        let _ = remove_if_present(temporary);
+        let _ = remove_if_present(&temporary);
     })
+}
+
+/// What a file is called while it is being written.
+fn unfinished(path: &Path) -> PathBuf {
+    let mut temporary = path.as_os_str().to_owned();
+    temporary.push(UNFINISHED_SUFFIX);
+    PathBuf::from(temporary)
+}
+
+/// Removes what a write that was killed left of a file: it may hold a key, a password or a code.
+pub(crate) fn remove_unfinished(path: &Path) {
+    remove_leftover(&unfinished(path));
+}
+
+/// Removes what writes that were killed left in a data directory.
+pub(crate) fn remove_all_unfinished(layout: &Layout) -> io::Result<()> {
+    remove_leftover(&layout.new_generation());
+    for entry in fs::read_dir(layout.root())? {
+        let path = entry?.path();
+        if path.file_name().is_some_and(|name| name.to_string_lossy().ends_with(UNFINISHED_SUFFIX)) {
+            remove_leftover(&path);
+        }
+    }
+    Ok(())
+}
+
+fn remove_leftover(path: &Path) {
+    if let Err(error) = remove_if_present(path) {
+        warn!(path = %path.display(), %error, "what a write that was interrupted left cannot be removed; remove it, it may hold a secret");
+    }
 }
 
 /// Removes a file; one that is not there is fine.

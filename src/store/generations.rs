@@ -66,7 +66,7 @@ pub(crate) fn create(layout: &Layout, header: &Header, state: &State) -> io::Res
     if path.exists() {
         return Err(io::ErrorKind::AlreadyExists.into());
     }
-    let temporary = layout.root().join("new-generation");
+    let temporary = layout.new_generation();
     directory::remove_if_present(&temporary)?;
     let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&temporary)?;
     let written = file.write_all_at(&content, 0).and_then(|()| file.sync_all());

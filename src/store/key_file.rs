@@ -139,6 +139,25 @@ impl KeyPlace {
         }
     }
 
+    /// Removes what a write of a key that was killed left.
+    pub(crate) fn remove_unfinished(&self) {
+        if !self.is_credential {
+            directory::remove_unfinished(&self.path);
+            directory::remove_unfinished(&self.new_path());
+        }
+    }
+
+    /// Refuses to make a store beside a key that waits for its place: it may be the only key of another one.
+    pub(crate) fn check_nothing_waits(&self) -> Result<(), OpenError> {
+        if !self.has_new() {
+            return Ok(());
+        }
+        Err(OpenError::refused(format!(
+            "there is no store yet, but {} is there: it may be the key of another one, or it is yours. Move it away; nothing was made",
+            self.new_path().display()
+        )))
+    }
+
     /// Makes the first key file.
     pub(crate) fn create(&self, key: &SymmetricKey) -> Result<(), OpenError> {
         self.check_link()?;

@@ -81,6 +81,10 @@ pub(super) fn open(
     index.time = Timestamp::from_unix_ms(recovered.position.time_ms);
 
     // From here on, files are changed.
+    directory::remove_all_unfinished(&directory).map_err(|error| OpenError::io(directory.root(), &error))?;
+    if let Way::KeyFile(place) = way {
+        place.remove_unfinished();
+    }
     if let (true, LogState::Goes { file, .. }) = (directory.sync_failed().exists(), &recovered.log) {
         warn!("the disk failed to sync before; the commit log is written anew");
         recovered.log =
@@ -171,6 +175,7 @@ fn create(directory: &DataDirectory, place: &KeyPlace) -> Result<(), OpenError> 
             directory.sled().display()
         )));
     }
+    place.check_nothing_waits()?;
     let key = match place.read() {
         KeyFile::Key(key) => {
             if place.is_beside_data() {

@@ -4,7 +4,7 @@ use std::fs;
 use std::process::Command;
 
 use super::{Filled, run};
-use crate::harness::service::clean_environment;
+use crate::harness::service::{TestDirectory, clean_environment};
 use crate::harness::skip;
 
 /// Runs a command on the store while strace lets calls fail: its status, what it says, and whether any failed. `None` where
@@ -88,4 +88,35 @@ fn a_rename_that_fails_leaves_a_store_that_opens_and_is_not_called_done() {
         }
         assert!(refusals >= 2, "the new file and its place: {refusals}");
     }
+}
+
+#[test]
+fn what_killed_writes_left_goes_at_the_next_opening_and_nothing_else() {
+    let (store, place) = (Filled::new(), TestDirectory::new());
+    let elsewhere = place.path().join("stick.key");
+    fs::copy(store.key(), &elsewhere).expect("copied");
+    let (data, part) = (store.data(), ".connectord-part");
+    let left = [
+        data.join(format!("secret.key{part}")),
+        data.join(format!("secret.key.new{part}")),
+        data.join(format!("first-start.txt{part}")),
+        data.join("new-generation"),
+        place.path().join(format!("stick.key{part}")),
+        place.path().join(format!("stick.key.new{part}")),
+    ];
+    let strange =
+        [data.join("notes.new"), place.path().join("notes.new"), place.path().join(format!("notes{part}"))];
+    for path in left.iter().chain(&strange) {
+        fs::write(path, "something").expect("written");
+    }
+    let mut command = store.command(&["user", "list"]);
+    command.env("CONNECTORD_SECRET_KEY_FILE", &elsewhere);
+    let (status, said) = run(command, "");
+    assert_eq!(status, 0, "{said}");
+    for (paths, is_there) in [(&left[..], false), (&strange, true)] {
+        for path in paths {
+            assert_eq!(path.exists(), is_there, "{}", path.display());
+        }
+    }
+    store.check_whole();
 }

@@ -90,6 +90,37 @@ fn a_key_file_inside_the_backup_is_refused() {
     assert!(status == 2 && said.contains("inside"), "{said}");
 }
 
+#[test]
+fn a_new_store_takes_nothing_for_its_own_that_waits_beside_its_key_file() {
+    let (directory, place) = (TestDirectory::new(), TestDirectory::new());
+    let store = Filled { directory, contents: Value::Null, code: String::new() };
+    let elsewhere = place.path().join("stick.key");
+    for (key, content) in [(&store.key(), OTHER_KEY), (&elsewhere, "mine"), (&elsewhere, OTHER_KEY)] {
+        let waiting = key.with_extension("key.new");
+        fs::create_dir_all(store.data()).expect("created");
+        fs::write(&waiting, content).expect("written");
+        for has_key in [false, true] {
+            if has_key {
+                fs::write(key, OTHER_KEY).expect("written");
+            }
+            let mut command = store.command(&["serve", "--listen", "127.0.0.1:0"]);
+            command.env("CONNECTORD_SECRET_KEY_FILE", key);
+            let (status, said) = run(command, "");
+            assert!(status == 2 && said.contains(&waiting.display().to_string()), "{status} {said}");
+            assert_eq!(fs::read_to_string(&waiting).expect("kept"), content);
+            assert_eq!(key.exists(), has_key);
+        }
+        fs::remove_file(key).expect("removed");
+        fs::remove_file(&waiting).expect("removed");
+    }
+    // Once it is away, the store is made.
+    Service::start_command(store.path(), &[], |command| {
+        command.env("CONNECTORD_SECRET_KEY_FILE", &elsewhere);
+    })
+    .stop();
+    assert!(elsewhere.exists());
+}
+
 /// A command that runs another one with a file mounted on a place, as containers do it; `None` where that is not allowed.
 fn mounting(file: &Path, place: &Path) -> Option<impl Fn(&Command) -> Command + use<>> {
     const MOUNT: &str = "mount --bind \"$1\" \"$2\"; shift 2; exec \"$@\"";
