@@ -164,21 +164,38 @@ impl KeyPlace {
         write(&self.path, key)
     }
 
+    /// Writes the key in force into its place anew. That shows that a file can take it, before anything depends on that.
+    pub(crate) fn write_again(&self, key: &SymmetricKey) -> Result<(), OpenError> {
+        write(&self.path, key)
+    }
+
     /// Writes a key beside the one in force.
-    pub(crate) fn write_new(&self, key: &SymmetricKey) -> Result<(), OpenError> {
-        self.check_new_is_free()?;
+    pub(crate) fn write_new(&self, key: &SymmetricKey, needed_fingerprint: &str) -> Result<(), OpenError> {
+        self.check_new_is_free(needed_fingerprint)?;
         write(&self.new_path(), key)
     }
 
-    /// Refuses to write over a file that may be somebody's: only the data directory is ours alone.
-    pub(crate) fn check_new_is_free(&self) -> Result<(), OpenError> {
-        if self.is_beside_data || !self.new_path().exists() {
-            return Ok(());
+    /// Refuses to write over the store's key, over what may be it, and over a file that may be somebody's: only the data
+    /// directory is ours alone.
+    pub(crate) fn check_new_is_free(&self, needed_fingerprint: &str) -> Result<(), OpenError> {
+        let new = self.new_path();
+        match self.read_new().fitting(needed_fingerprint) {
+            Ok(_) => {
+                return Err(OpenError::refused(format!(
+                    "{} is there already, and is this store's key: put it in the place of {}; nothing was changed",
+                    new.display(),
+                    self.path.display()
+                )));
+            }
+            Err(KeyFile::Unreadable(error)) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(KeyFile::Unreadable(error)) => return Err(OpenError::io(&new, &error)),
+            Err(KeyFile::Key(_) | KeyFile::Malformed) if self.is_beside_data => return Ok(()),
+            Err(KeyFile::Key(_) | KeyFile::Malformed) => {}
         }
         Err(OpenError::refused(format!(
             "{} is there already, and is not this store's key: a change of the key that was interrupted left it, or it is yours. \
              Move it away; nothing was changed",
-            self.new_path().display()
+            new.display()
         )))
     }
 
@@ -307,5 +324,25 @@ mod tests {
         let place = find(None, None);
         assert!(place.path() == Path::new("/data/secret.key") && place.is_beside_data());
         assert_eq!(place.new_path(), Path::new("/data/secret.key.new"));
+    }
+
+    #[test]
+    fn a_new_key_is_never_written_over_the_store_s_own() {
+        let directory = std::env::temp_dir().join(format!("connectord-new-key-{}", std::process::id()));
+        directory::create_private_directory(&directory).expect("created");
+        let layout = Layout::new(&directory);
+        let (in_force, other) = (SymmetricKey::random(), SymmetricKey::random());
+        let needed = in_force.fingerprint();
+        for configured in [None, Some(directory.join("elsewhere.key"))] {
+            let place = KeyPlace::find(&layout, configured.as_deref(), None);
+            place.write_new(&in_force, &needed).expect("free");
+            let refusal = place.write_new(&other, &needed).expect_err("it is the store's key").message;
+            assert!(refusal.contains("is this store's key"), "{refusal}");
+            assert!(place.read_new().fitting(&needed).is_ok());
+            place.remove_new().expect("removed");
+            place.write_new(&other, &needed).expect("free");
+            assert_eq!(place.write_new(&in_force, &needed).is_ok(), configured.is_none(), "ours alone");
+        }
+        fs::remove_dir_all(&directory).expect("removed");
     }
 }

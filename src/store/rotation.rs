@@ -55,7 +55,7 @@ pub fn check_recoverable(directory: &DataDirectory, place: &KeyPlace) -> Result<
         return Err(OpenError::refused(NO_CODE.to_owned()));
     }
     place.check_replaceable()?;
-    place.check_new_is_free()
+    place.check_new_is_free(needed)
 }
 
 /// Opens the store with its recovery code and makes a new key file for it. A file of another store in its place is kept
@@ -78,24 +78,34 @@ pub fn recover(
     made
 }
 
-/// Says whether a new key file can be made beside the one in force, before a code is shown.
+/// Says whether a new key file can be made and can take the place of the one in force, before a code is shown.
 ///
 /// # Errors
-/// Says what is in the way.
+/// Says what is in the way. The key is as before.
 pub fn check_rotatable(store: &Store, place: &KeyPlace) -> Result<(), OpenError> {
-    check_in_place(store, place)?;
-    place.check_new_is_free()
+    let needed = needed_fingerprint(store)?;
+    let key = read_in_place(place, &needed)?;
+    place.check_new_is_free(&needed)?;
+    place.write_again(&key)
 }
 
-/// Refuses where the key file in force could not take its place: another new one would be written over it.
-fn check_in_place(store: &Store, place: &KeyPlace) -> Result<(), OpenError> {
-    let index = store.snapshot();
-    let Some(vault) = &index.vault else { return Ok(()) };
-    let needed = vault.needed_fingerprint();
-    if place.read().fitting(needed).is_ok() || place.read_new().fitting(needed).is_err() {
-        return Ok(());
-    }
-    Err(place.not_in_place(OpenErrorKind::Refused, "something is in the way"))
+/// The key in force, from its place. One that could not take it is not there: another new one would be written over it, and
+/// it opens the store alone until that one counts.
+fn read_in_place(place: &KeyPlace, needed_fingerprint: &str) -> Result<SymmetricKey, OpenError> {
+    place.read().fitting(needed_fingerprint).map_err(|_| match place.read_new().fitting(needed_fingerprint) {
+        Ok(_) => place.not_in_place(OpenErrorKind::Refused, "something is in the way"),
+        Err(_) => OpenError::refused(format!(
+            "the key file {} was there a moment ago, and is not there any more or another one",
+            place.path().display()
+        )),
+    })
+}
+
+fn needed_fingerprint(store: &Store) -> Result<String, OpenError> {
+    let vault = store.snapshot().vault.clone();
+    vault
+        .map(|vault| vault.needed_fingerprint().to_owned())
+        .ok_or_else(|| OpenError::damaged("the record with the wrapped data key is missing".to_owned()))
 }
 
 /// Makes a new key file and lets a new recovery code count; the ones before open the store no more.
@@ -109,7 +119,7 @@ pub fn rotate(store: &Store, place: &KeyPlace, code: RecoveryCode) -> Result<New
 fn install(store: &Store, place: &KeyPlace, code: Option<RecoveryCode>) -> Result<NewKeyFile, OpenError> {
     let key = SymmetricKey::random();
     let made = NewKeyFile { path: place.path().to_owned(), fingerprint: key.fingerprint(), set_aside: None };
-    place.write_new(&key)?;
+    place.write_new(&key, &needed_fingerprint(store)?)?;
     let wrapped = store.commit_blocking(move |transaction: &mut Transaction<'_>| {
         transaction.set_key(&key);
         if let Some(code) = &code {
@@ -142,19 +152,20 @@ pub fn replace_data_key(
     let LogState::Goes { file, .. } = &recovered.log else {
         return Err(OpenError::damaged("the data was damaged meanwhile; start the service once".to_owned()));
     };
-    let old = opening::unlock(recovered.store_id, &read_vault(&recovered.state)?, place)?;
+    let old_vault = read_vault(&recovered.state)?;
+    let needed = old_vault.needed_fingerprint();
+    read_in_place(place, needed)?;
+    let old = opening::unlock(recovered.store_id, &old_vault, place)?;
     let key = SymmetricKey::random();
     let (new, vault) = Sealer::create(recovered.store_id, &key);
     let vault = new.rewrap_by_code(&vault, code);
     let state = resealing::reseal(&recovered.state, &old, &new, &vault)?;
-    place.write_new(&key)?;
+    place.write_new(&key, needed)?;
     resealing::replace(&directory, &recovered, file.generation, &state, &vault)
         .map_err(|error| OpenError::io(directory.root(), &error))?;
-    // This finishes it, as it would after a kill.
-    let store = Store::open(directory, place, options)?;
-    let is_in_place = check_in_place(&store, place);
-    store.close();
-    is_in_place?;
+    // This finishes it, as it would after a kill. An opening goes on without what could not be finished.
+    Store::open(directory, place, options)?.close();
+    read_in_place(place, &key.fingerprint())?;
     Ok(NewKeyFile { path: place.path().to_owned(), fingerprint: key.fingerprint(), set_aside: None })
 }
 

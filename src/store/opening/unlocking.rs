@@ -103,7 +103,7 @@ pub(super) fn finish(way: Way<'_>, left: LeftToDo) -> Result<(), OpenError> {
         LeftToDo::RemoveNew => {
             warn!(
                 path = %place.new_path().display(),
-                "this file is not the store's key; if a change of the key that was interrupted left it, remove it"
+                "this file is not the key file in force; if a change of the key that was interrupted left it, remove it"
             );
             Ok(())
         }

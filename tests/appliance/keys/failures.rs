@@ -120,3 +120,17 @@ fn what_killed_writes_left_goes_at_the_next_opening_and_nothing_else() {
     }
     store.check_whole();
 }
+
+#[test]
+fn a_place_that_no_file_can_take_is_found_before_a_code_is_shown() {
+    for arguments in [&["rotate-key"][..], &["rotate-key", "--data"]] {
+        let store = Filled::new();
+        let old = fs::read(store.key()).expect("read");
+        let failed = run_failing(&store, arguments, "rename", "error=EBUSY");
+        let Some((status, said, is_failed)) = failed else { return };
+        assert!(status == 1 && is_failed && said.contains("cannot be written there"), "{status} {said}");
+        assert!(!said.contains("recovery code") && !said.contains("keep the old"), "{said}");
+        assert!(fs::read(store.key()).expect("read") == old && !store.data().join("secret.key.new").exists());
+        store.check_whole();
+    }
+}

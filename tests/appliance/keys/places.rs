@@ -231,3 +231,34 @@ fn a_key_that_is_only_somewhere_else_is_named_before_recovering() {
     let (status, said) = run(with_configured(&["serve", "--listen", "127.0.0.1:0"]), "");
     assert!(status == 2 && said.contains(&beside), "{said}");
 }
+
+#[test]
+fn a_key_elsewhere_that_could_not_take_its_place_is_called_the_store_s() {
+    let (store, place) = (Filled::new(), TestDirectory::new());
+    let elsewhere = place.path().join("stick.key");
+    let new = place.path().join("stick.key.new");
+    let rotate = |arguments: &[&str]| {
+        let mut command = store.command(arguments);
+        command.env("CONNECTORD_SECRET_KEY_FILE", &elsewhere);
+        run(command, "")
+    };
+    fs::rename(store.key(), &new).expect("moved");
+    fs::create_dir(&elsewhere).expect("created");
+    let key = fs::read(&new).expect("read");
+    // In the way is something else first, then the same key.
+    for part in ["is the one that opens this store", "is this store's key: put it in the place of"] {
+        for arguments in [&["rotate-key"][..], &["rotate-key", "--data"]] {
+            let (status, said) = rotate(arguments);
+            assert!(status == 2 && said.contains(part), "{status} {said}");
+            assert!(said.contains(&new.display().to_string()) && !said.contains("recovery code"), "{said}");
+            assert_eq!(fs::read(&new).expect("read"), key);
+        }
+        if elsewhere.is_dir() {
+            fs::remove_dir(&elsewhere).expect("removed");
+            fs::copy(&new, &elsewhere).expect("copied");
+        }
+    }
+    fs::rename(&new, &elsewhere).expect("moved");
+    let (status, said) = rotate(&["rotate-key"]);
+    assert!(status == 0 && said.contains("Done"), "{said}");
+}
