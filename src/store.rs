@@ -37,6 +37,7 @@ pub use key_file::KeyPlace;
 pub use opening::{OpenError, OpenErrorKind};
 pub use writer::{Transaction, Unavailable};
 
+use crate::domain::recovery_code::RecoveryCode;
 use opening::Way;
 use writer::{FunctionRequest, Message};
 
@@ -56,6 +57,7 @@ pub struct Store {
     requests: mpsc::Sender<Message>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     directory: DataDirectory,
+    store_id: [u8; 16],
 }
 
 impl Store {
@@ -85,6 +87,11 @@ impl Store {
     /// Everything as of the last commit.
     pub fn snapshot(&self) -> Arc<Index> {
         self.published.load_full()
+    }
+
+    /// Whether this recovery code opens the store.
+    pub fn is_recovery_code(&self, code: &RecoveryCode) -> bool {
+        self.snapshot().vault.as_ref().is_some_and(|vault| vault.is_recovery_code(&self.store_id, code))
     }
 
     /// The directory that the store is in.

@@ -29,6 +29,7 @@ pub(super) fn configured_password(password_file: Option<&Path>) -> Result<Option
 /// Makes the user `admin` and a recovery code where there is no user yet. Both are shown once, a chosen password is not.
 pub(super) fn ensure_admin(store: &Store, configured: Option<Secret>) -> Result<(), Failure> {
     if !store.snapshot().users().is_empty() {
+        forget_dead_code(store);
         if configured.is_some() {
             info!(
                 "the file with the first password is not used, there are users; change a password with: connectord user passwd"
@@ -138,6 +139,20 @@ fn show_once(store: &Store, code: &RecoveryCode, password: Option<&Secret>) -> R
          first sign-in; note them down"
     );
     Ok(())
+}
+
+/// A change of the code that was killed may have left the one before in the file: whoever noted it down would trust it.
+fn forget_dead_code(store: &Store) {
+    let Ok(text) = fs::read_to_string(store.directory().first_start_file()).map(Secret::new) else { return };
+    let shown = text.expose().lines().find_map(|line| line.strip_prefix(CODE_LABEL));
+    let Some(Ok(code)) = shown.map(RecoveryCode::parse) else { return };
+    if store.is_recovery_code(&code) {
+        return;
+    }
+    match forget_recovery_code(store.directory()) {
+        Ok(()) => info!("the recovery code of the first start counts no more, and is taken out of its file"),
+        Err(failure) => warn!("{}", failure.messages.join("; ")),
+    }
 }
 
 /// Takes a recovery code that counts no more out of the file of the first start.

@@ -12,7 +12,7 @@ use crate::domain::recovery_code::RecoveryCode;
 use crate::domain::secret::Secret;
 use crate::store::rotation;
 use crate::store::{Layout, OpenError};
-use tracing::Level;
+use tracing::{Level, warn};
 use zeroize::Zeroizing;
 
 /// A larger file holds no recovery code.
@@ -70,19 +70,22 @@ pub(super) fn rotate(config: &Config, is_with_data: bool) -> Result<(), Failure>
         let rest = "The old ones open older records in this directory until those have aged out; --data removes them at once.";
         (made.map_err(undone)?, rest)
     };
-    first_start::forget_recovery_code(&Layout::new(&config.data_dir))?;
     print(&format!(
         "Done: the key file {} is new (fingerprint {}), and the recovery code above counts.\n{rest}\n\
          Backups that were made before still open with the old ones.\n",
         made.path.display(),
         made.fingerprint
     ));
+    // It counts, whatever becomes of this: the next start tries it again.
+    if let Err(failure) = first_start::forget_recovery_code(&Layout::new(&config.data_dir)) {
+        warn!("{}", failure.messages.join("; "));
+    }
     Ok(())
 }
 
 fn show_code(code: &RecoveryCode) -> Result<(), Failure> {
     let text = Secret::new(format!(
-        "New recovery code, shown this once. Note it down; it counts when this command says that it is done:\n\n    {}\n\n",
+        "New recovery code, shown this once. Note it down; it counts when this command says that it is done:\n\n{CODE_LABEL}{}\n\n",
         code.to_text().expose()
     ));
     let mut output = io::stdout().lock();
@@ -114,13 +117,16 @@ fn ask_code(file: Option<&Path>) -> Result<RecoveryCode, Failure> {
         .map_err(|error| Failure::usage(format!("{}; nothing was changed", error.advice())))
 }
 
-/// The line that says what it is, as in first-start.txt, else the first line.
+/// The line that says what it is, as in first-start.txt and in what rotate-key says, else the first line that is a code. Where
+/// there is none, the first line, for what is wrong with it.
 fn read_code_file(path: &Path) -> Result<Secret, Failure> {
     let mut text = Zeroizing::new(String::with_capacity(CODE_FILE_MAX_BYTES as usize));
     let read = File::open(path).and_then(|file| file.take(CODE_FILE_MAX_BYTES).read_to_string(&mut text));
     read.map_err(|error| {
         Failure::usage(format!("the file {} with the recovery code cannot be read: {error}", path.display()))
     })?;
-    let labelled = text.lines().find_map(|line| line.strip_prefix(CODE_LABEL));
-    Ok(Secret::new(labelled.or_else(|| text.lines().next()).unwrap_or_default().to_owned()))
+    let mut lines = text.lines().map(str::trim);
+    let labelled = lines.clone().find_map(|line| line.strip_prefix(CODE_LABEL));
+    let code = labelled.or_else(|| lines.clone().find(|line| RecoveryCode::parse(line).is_ok()));
+    Ok(Secret::new(code.or_else(|| lines.next()).unwrap_or_default().to_owned()))
 }

@@ -142,7 +142,8 @@ pub(super) fn open(
     if let Some(sled) = sled {
         threads.push(spawn("store-sled", Box::new(move || follow(sled, &batches, &layout.sled())))?);
     }
-    Ok(Store { published, requests: requests_sender, threads: Mutex::new(threads), directory })
+    let (requests, threads) = (requests_sender, Mutex::new(threads));
+    Ok(Store { published, requests, threads, directory, store_id: recovered.store_id })
 }
 
 /// Opens the secrets with the key file alone; nothing is changed.

@@ -108,6 +108,12 @@ impl Vault {
     pub(crate) fn has_recovery_code(&self) -> bool {
         self.wrapped_by_recovery_code.is_some()
     }
+
+    /// Whether this is the second way in.
+    pub(crate) fn is_recovery_code(&self, store_id: &[u8; 16], code: &RecoveryCode) -> bool {
+        let fingerprint = SymmetricKey::from_recovery_code(store_id, code).fingerprint();
+        self.wrapped_by_recovery_code.as_ref().is_some_and(|wrapped| wrapped.fingerprint == fingerprint)
+    }
 }
 
 /// Why the secrets stay shut.

@@ -146,6 +146,39 @@ fn the_file_of_the_first_start_keeps_the_password_and_loses_the_old_code() {
     assert_eq!(status, 0, "{said}");
     let after = fs::read_to_string(&path).expect("read");
     assert!(after.contains("password: ") && before.contains(&after) && !after.contains(&code), "{after}");
+    // As after a kill just before that; a start does not show a code for long that opens nothing.
+    fs::write(&path, &before).expect("written");
+    let start = || crate::harness::service::Service::start_plain(directory.path(), &[]).stop();
+    start();
+    assert_eq!(fs::read_to_string(&path).expect("read"), after);
+    // One that counts stays.
+    let counts = before.replace(&code, &shown_code(&said));
+    fs::write(&path, &counts).expect("written");
+    start();
+    assert_eq!(fs::read_to_string(&path).expect("read"), counts);
+    // What cannot be changed is a warning: the new keys count.
+    fs::remove_file(&path).expect("removed");
+    fs::create_dir(&path).expect("created");
+    let (status, said) = super::run(command(&["rotate-key", "--data-dir", &data]), "");
+    assert!(status == 0 && said.contains("Done") && said.contains("cannot be changed"), "{status} {said}");
+}
+
+#[test]
+fn what_rotate_key_said_is_taken_as_the_file_with_the_code() {
+    let store = Filled::new();
+    let (status, said) = store.run(&["rotate-key"], "");
+    assert_eq!(status, 0, "{said}");
+    let file = store.path().join("code.txt");
+    let code = shown_code(&said);
+    // As it was said, with other words around the code, and as somebody notes it down.
+    for text in [said, format!("my code:\n\n    {code}\n\nkeep it\n"), format!("\n{}\n", code.to_lowercase())]
+    {
+        fs::remove_file(store.key()).expect("removed");
+        fs::write(&file, &text).expect("written");
+        let (status, said) = store.run(&["recover", "--code-file", &file.display().to_string()], "");
+        assert_eq!(status, 0, "{text} {said}");
+        store.check_whole();
+    }
 }
 
 #[test]
