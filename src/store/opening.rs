@@ -94,14 +94,11 @@ pub(super) fn open(
     directory::sync_names(&directory).map_err(|error| OpenError::io(directory.root(), &error))?;
     // Only now it is sure that the commit is on disk which the new key file belongs to.
     unlocking::finish(way, left_to_do)?;
-    let resealed = |error: io::Error| OpenError::io(directory.root(), &error);
-    let is_resealed = resealing::is_unfinished(&directory, &vault).map_err(resealed)?;
-    if is_resealed {
-        resealing::remove_old_sled(&directory, &mut recovered).map_err(resealed)?;
-    }
+    let is_resealed = resealing::is_unfinished(&directory, &vault)?;
+    let is_sled_gone = is_resealed && resealing::remove_old_sled(&directory, &mut recovered);
     let sled = take_up_sled(&directory, &mut recovered);
-    if is_resealed {
-        resealing::remove_old_files(&directory, log.generation).map_err(resealed)?;
+    if is_resealed && resealing::remove_old_files(&directory, log.generation) && is_sled_gone {
+        resealing::remove_mark(&directory);
     }
     let position = recovered.position;
     let mark = |error: io::Error| OpenError::io(&directory.reached(), &error);

@@ -6,8 +6,9 @@
 
 use std::fs::{self, File};
 use std::io;
+use std::path::{Path, PathBuf};
 
-use tracing::info;
+use tracing::{error, info};
 
 use crate::domain::api_key::ApiKey;
 use crate::domain::audit_event::AuditEvent;
@@ -77,51 +78,77 @@ pub(crate) fn replace(
 }
 
 /// Whether leftovers of the old data key have to go. A mark of a resealing that never came to count is removed.
-pub(crate) fn is_unfinished(layout: &Layout, vault: &Vault) -> io::Result<bool> {
-    let mark = match fs::read(layout.resealing()) {
+pub(crate) fn is_unfinished(layout: &Layout, vault: &Vault) -> Result<bool, OpenError> {
+    let path = layout.resealing();
+    let mark = match fs::read(&path) {
         Ok(mark) => mark,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
-        Err(error) => return Err(error),
+        Err(error) => return Err(OpenError::io(&path, &error)),
     };
     if mark == vault.needed_fingerprint().as_bytes() {
         return Ok(true);
     }
-    directory::remove_if_present(&layout.resealing())?;
+    directory::remove_if_present(&path).map_err(|error| OpenError::io(&path, &error))?;
     Ok(false)
 }
 
-/// Removes sled, so that it is filled anew: it keeps old values in its file for long.
-pub(crate) fn remove_old_sled(layout: &Layout, recovered: &mut Recovered) -> io::Result<()> {
+/// Removes sled, so that it is filled anew: it keeps old values in its file for long. Says whether all of it is gone.
+pub(crate) fn remove_old_sled(layout: &Layout, recovered: &mut Recovered) -> bool {
     if let SledState::Current(sled) = std::mem::replace(&mut recovered.sled, SledState::Rebuild(None)) {
         sled.discard();
     }
-    recovered.sled = SledState::Rebuild(None);
-    for path in layout.sled_files()? {
-        if path.is_dir() { fs::remove_dir_all(&path)? } else { directory::remove_if_present(&path)? }
-    }
-    directory::sync_parent(&layout.commit_log())
+    let Some(files) = done(&layout.sled(), layout.sled_files()) else { return false };
+    remove_all(&files) & done(&layout.sled(), directory::sync_parent(&layout.commit_log())).is_some()
 }
 
-/// Removes everything else that was sealed with the old data key, and then the mark.
-pub(crate) fn remove_old_files(layout: &Layout, live_generation: u64) -> io::Result<()> {
-    for file in generations::list(&layout.commit_log())? {
-        if file.generation < live_generation {
-            directory::remove_if_present(&file.path)?;
-        }
+/// Removes everything else that was sealed with the old data key. Says whether all of it is gone.
+pub(crate) fn remove_old_files(layout: &Layout, live_generation: u64) -> bool {
+    let (log, root) = (layout.commit_log(), layout.root());
+    let Some(mut generations) = done(&log, generations::list(&log)) else { return false };
+    generations.retain(|file| file.generation < live_generation);
+    let old: Vec<PathBuf> = generations.into_iter().map(|file| file.path).collect();
+    let is_log_done =
+        remove_all(&old) & done(&log, File::open(&log).and_then(|log| log.sync_all())).is_some();
+    let Some(mut others) = done(root, scratch_directories(root)) else { return false };
+    others.push(layout.set_aside());
+    remove_all(&others) & is_log_done & done(root, directory::sync_parent(&layout.resealing())).is_some()
+}
+
+/// Ends it: nothing is left that the old data key opens.
+pub(crate) fn remove_mark(layout: &Layout) {
+    if done(&layout.resealing(), directory::remove_if_present(&layout.resealing())).is_some() {
+        info!("what was sealed with the old data key is removed");
     }
-    File::open(layout.commit_log())?.sync_all()?;
-    if layout.set_aside().exists() {
-        fs::remove_dir_all(layout.set_aside())?;
-    }
-    for entry in fs::read_dir(layout.root())? {
+}
+
+fn scratch_directories(root: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(root)? {
         let path = entry?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         if name.starts_with(SCRATCH_PREFIX) && path.is_dir() {
-            fs::remove_dir_all(&path)?;
+            found.push(path);
         }
     }
-    directory::sync_parent(&layout.resealing())?;
-    directory::remove_if_present(&layout.resealing())?;
-    info!("what was sealed with the old data key is removed");
-    Ok(())
+    Ok(found)
+}
+
+fn remove_all(paths: &[PathBuf]) -> bool {
+    let remove = |path: &PathBuf| match path.is_dir() {
+        true => fs::remove_dir_all(path),
+        false => directory::remove_if_present(path),
+    };
+    // Also what comes after one that stays.
+    paths.iter().map(|path| done(path, remove(path))).filter(Option::is_none).count() == 0
+}
+
+/// The data is whole without this: what cannot be removed keeps nobody from it, but its owner has to know.
+fn done<T>(path: &Path, result: io::Result<T>) -> Option<T> {
+    let told = |error: &io::Error| {
+        let reason = OpenError::io(path, error).message;
+        error!(
+            "what was sealed with the old data key is not all removed, the next start tries it again: {reason}"
+        );
+    };
+    result.inspect_err(told).ok()
 }

@@ -163,9 +163,16 @@ pub fn replace_data_key(
     place.write_new(&key, needed)?;
     resealing::replace(&directory, &recovered, file.generation, &state, &vault)
         .map_err(|error| OpenError::io(directory.root(), &error))?;
+    let mark = directory.resealing();
     // This finishes it, as it would after a kill. An opening goes on without what could not be finished.
     Store::open(directory, place, options)?.close();
     read_in_place(place, &key.fingerprint())?;
+    if mark.exists() {
+        let message =
+            "the new key counts, but what was sealed before is not all removed; see above what cannot be"
+                .to_owned();
+        return Err(OpenError { kind: OpenErrorKind::Io, message });
+    }
     Ok(NewKeyFile { path: place.path().to_owned(), fingerprint: key.fingerprint(), set_aside: None })
 }
 

@@ -134,3 +134,24 @@ fn a_place_that_no_file_can_take_is_found_before_a_code_is_shown() {
         store.check_whole();
     }
 }
+
+#[test]
+fn old_ciphertext_that_cannot_be_removed_is_named_and_does_not_keep_the_store_shut() {
+    let store = Filled::new();
+    let (aside, mark) = (store.data().join("set-aside"), store.data().join("resealing"));
+    fs::create_dir(&aside).expect("created");
+    fs::write(aside.join("old.log"), "old").expect("written");
+    // Directories are emptied by this call, single files go by another.
+    let fail = |arguments: &[&str]| run_failing(&store, arguments, "unlinkat", "error=EACCES");
+    let Some((status, said, is_failed)) = fail(&["rotate-key", "--data"]) else { return };
+    assert!(status == 1 && is_failed && said.contains("the new key counts"), "{status} {said}");
+    assert!(said.contains(&format!("{}: Permission denied", aside.display())), "{said}");
+    assert!(!said.contains("Done") && mark.exists());
+    let (status, said, is_failed) = fail(&["user", "list"]).expect("strace ran before");
+    assert!(status == 0 && is_failed && said.contains("admin"), "{status} {said}");
+    assert!(mark.exists() && aside.join("old.log").exists());
+    store.check_whole();
+    assert!(!mark.exists() && !aside.exists(), "what was left goes with the first start that may");
+    let log = fs::read_to_string(store.path().join("log.txt")).expect("a log");
+    assert!(log.contains("what was sealed with the old data key is removed"), "{log}");
+}
