@@ -71,12 +71,16 @@ impl App {
     }
 
     /// Removes the file with the first password and the recovery code: somebody signed in with a password.
-    pub fn first_sign_in_worked(&self) {
+    pub async fn first_sign_in_worked(&self) {
         if !self.first_password_waits.swap(false, Ordering::Relaxed) {
             return;
         }
         let path = self.store.directory().first_start_file();
-        match remove_if_present(&path) {
+        let removed = {
+            let path = path.clone();
+            tokio::task::spawn_blocking(move || remove_if_present(&path)).await
+        };
+        match removed.unwrap_or_else(|error| Err(error.into())) {
             Ok(()) => {
                 info!(path = %path.display(), "the first sign-in worked, the file with the password and the recovery code is removed")
             }

@@ -181,7 +181,7 @@ async fn look(app: &App, headers: &HeaderMap, source: &Source) -> Result<Caller,
             let index = app.store.snapshot();
             let current = index.users().get(verified.id).filter(|user| user.revision == verified.revision);
             let user = current.ok_or_else(ApiError::unauthorized)?;
-            app.first_sign_in_worked();
+            app.first_sign_in_worked().await;
             Ok(Caller {
                 user_id: user.id,
                 credential: Credential::Password { revision: user.revision },

@@ -58,6 +58,7 @@ impl Https {
 
     /// Reads the certificate anew on each signal and once a day; one that cannot be read changes nothing.
     pub(super) async fn keep_current(https: Option<(Self, Arc<Tls>)>, mut signal: Signal) {
+        let https = https.map(|(https, tls)| (Arc::new(https), tls));
         let start = tokio::time::Instant::now() + REREAD_INTERVAL;
         let mut interval = tokio::time::interval_at(start, REREAD_INTERVAL);
         loop {
@@ -66,7 +67,14 @@ impl Https {
                 _ = interval.tick() => false,
             };
             match &https {
-                Some((https, tls)) => https.reread(tls, is_asked),
+                Some((https, tls)) => {
+                    let (https, tls) = (Arc::clone(https), Arc::clone(tls));
+                    // Disks and keys take their time, and connections should not wait for them.
+                    let reread = tokio::task::spawn_blocking(move || https.reread(&tls, is_asked));
+                    if reread.await.is_err() {
+                        error!("reading the certificate anew panicked, the old one stays in force");
+                    }
+                }
                 None if is_asked => info!("SIGHUP: there is no certificate to read anew, tls is off"),
                 None => {}
             }

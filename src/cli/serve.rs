@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime::Runtime;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 use tracing::{error, info, warn};
 
@@ -27,6 +27,13 @@ pub(super) fn run(config: Config) -> Result<(), Failure> {
     if rustix::process::geteuid().is_root() {
         check_owner(&config.data_dir)?;
     }
+    let runtime =
+        Runtime::new().map_err(|error| Failure::machine(format!("cannot start threads: {error}")))?;
+    // Before anything that may take long: unheard, this signal ends the process.
+    let hangup = {
+        let _inside = runtime.enter();
+        signal(SignalKind::hangup()).map_err(|error| Failure::machine(format!("cannot serve: {error}")))?
+    };
     let directory = DataDirectory::lock(&config.data_dir).map_err(OpenError::from)?;
     // Before anything is made: a port that is in use should not cost a first start.
     let listeners =
@@ -52,10 +59,8 @@ pub(super) fn run(config: Config) -> Result<(), Failure> {
     first_start::ensure_admin(&store, password)?;
     let https = https.map(|https| https.start().map(|tls| (https, tls)));
     let https = https.transpose().map_err(Failure::machine)?;
-    let runtime =
-        Runtime::new().map_err(|error| Failure::machine(format!("cannot start threads: {error}")))?;
     let app = Arc::new(App::new(config, Arc::new(store), cloud));
-    let result = runtime.block_on(serve(Arc::clone(&app), listeners, https));
+    let result = runtime.block_on(serve(Arc::clone(&app), listeners, https, hangup));
     // A name look-up of a test that was stopped may still run; nobody waits for it.
     runtime.shutdown_timeout(RUNTIME_SHUTDOWN_MAX);
     app.store.close();
@@ -63,13 +68,18 @@ pub(super) fn run(config: Config) -> Result<(), Failure> {
     result
 }
 
-async fn serve(app: Arc<App>, listeners: Listeners, https: Option<(Https, Arc<Tls>)>) -> Result<(), Failure> {
+async fn serve(
+    app: Arc<App>,
+    listeners: Listeners,
+    https: Option<(Https, Arc<Tls>)>,
+    hangup: Signal,
+) -> Result<(), Failure> {
     let failed = |error: io::Error| Failure::machine(format!("cannot serve: {error}"));
     let address = listeners.address();
     let tls = https.as_ref().map(|(_, tls)| Arc::clone(tls));
     let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
-    let certificate = tokio::spawn(Https::keep_current(https, signal(SignalKind::hangup()).map_err(failed)?));
+    let certificate = tokio::spawn(Https::keep_current(https, hangup));
     let stop = async move {
         tokio::select! {
             _ = terminate.recv() => {}

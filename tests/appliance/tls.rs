@@ -329,3 +329,63 @@ fn a_hangup_does_not_end_a_service_without_tls() {
     service.anonymous().sending(&basic("admin", PASSWORD)).get(CONNECTORS).expect_status(200);
     service.stop();
 }
+
+#[test]
+fn a_certificate_that_takes_its_time_to_read_holds_nobody_up() {
+    let directory = TestDirectory::new();
+    let pair = Pair::at(directory.path());
+    let certificate = pair.renew();
+    let config = directory.path().join("connectord.toml");
+    std::fs::write(&config, pair.settings()).expect("written");
+    let service =
+        Service::start_command(directory.path(), &["--config", &config.display().to_string()], |command| {
+            // One that waits would be all there is.
+            command.env("TOKIO_WORKER_THREADS", "1");
+        });
+    std::fs::remove_file(&pair.certificate).expect("removed");
+    make_fifo(&pair.certificate);
+    service.signal("HUP");
+    // This returns when the service reads the file, which then goes on until this end is closed.
+    let writer = std::fs::File::options().write(true).open(&pair.certificate).expect("opened");
+    for _ in 0..3 {
+        let mut connection = Connection::open(service.address(), &client(std::slice::from_ref(&certificate)))
+            .expect("connected");
+        assert_eq!(connection.get("/healthz").expect("served"), 200);
+    }
+    drop(writer);
+    wait_until("the log to say it", || service.log().contains("the certificate was not changed"));
+    service.stop();
+}
+
+#[test]
+fn a_signal_to_read_the_certificate_anew_is_survived_while_the_store_is_opened() {
+    let directory = TestDirectory::new();
+    Service::start(directory.path()).stop();
+    let key_file = directory.path().join("data/secret.key");
+    let key = std::fs::read(&key_file).expect("read");
+    std::fs::remove_file(&key_file).expect("removed");
+    make_fifo(&key_file);
+    let data = directory.path().join("data").display().to_string();
+    let mut child = command(&["serve", "--listen", "127.0.0.1:0", "--data-dir", &data])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it runs");
+    let id = child.id().to_string();
+    // Not waited for: it stays where the key is not read.
+    std::thread::spawn(move || {
+        // This returns when the service reads the file: it is opening the store.
+        let mut writer = std::fs::File::options().write(true).open(&key_file).expect("opened");
+        let sent = Command::new("kill").args(["-HUP", &id]).status();
+        assert!(sent.expect("kill runs").success());
+        let _ = writer.write_all(&key);
+    });
+    let address = ready_address(&mut child);
+    let _ = child.kill();
+    let status = child.wait().expect("waited");
+    assert!(address.is_some(), "it ended: {status}");
+}
+
+fn make_fifo(path: &std::path::Path) {
+    assert!(Command::new("mkfifo").arg(path).status().expect("mkfifo runs").success());
+}
