@@ -123,7 +123,7 @@ pub const SETTINGS: &[Setting] = &[
         "limits.connections_per_address",
         Kind::Integer(1, 100_000),
         "256",
-        "Of these, connections of one IPv4 address or IPv6 /64 network; those of the Unix socket are not counted.",
+        "Of these, connections of one IPv4 address or IPv6 /64 network; those of trusted_proxies and the Unix socket are not counted.",
     ),
     setting(
         "limits.header_bytes",

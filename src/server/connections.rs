@@ -315,4 +315,26 @@ mod tests {
         drop((other, third));
         assert_eq!(connections.lock().by_network.len(), 1);
     }
+
+    #[test]
+    fn connections_of_a_proxy_are_not_counted_as_those_of_one_address() {
+        let trusted = ["192.0.2.0/24".to_owned(), "2001:db8::1".to_owned()];
+        let proxies = TrustedProxies::parse(&trusted).expect("proxies");
+        let connections = Connections::new(100, 2, proxies);
+        for (text, is_proxy) in [
+            ("192.0.2.1", true),
+            ("::ffff:192.0.2.1", true),
+            ("2001:db8::1", true),
+            ("unix", true),
+            ("198.51.100.1", false),
+            ("2001:db8::2", false),
+        ] {
+            let client = ClientAddress::parse(text).expect("an address");
+            // Working ones make no room.
+            let admit = || connections.admit(client).inspect(|place| place.connection.begin(Activity::Working));
+            let places: Vec<Result<Place, Full>> = (0..3).map(|_| admit()).collect();
+            assert!(places[..2].iter().all(Result::is_ok), "{text}");
+            assert_eq!(places[2].as_ref().err(), (!is_proxy).then_some(&Full::Address), "{text}");
+        }
+    }
 }
