@@ -15,7 +15,6 @@ use crate::domain::scope::ALL_RIGHTS;
 /// Names: no space at either end, no control characters, not all digits, not `-`, `.` or `..`.
 const NAME_PATTERN: &str =
     r"^(?![0-9]+$)(?!(?:-|\.\.?)$)[^\s\x00-\x1f\x7f-\x9f](?:[^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f])?$";
-/// Filters of ids: unset, set, compared with a number, in or not in a list of them.
 /// What an attribute that is a number is compared with.
 const NUMBER: &str = "-?[0-9]+";
 /// The same for a moment: RFC 3339 without days that only some months have.

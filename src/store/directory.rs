@@ -1,18 +1,19 @@
 //! The data directory: its layout, its lock, and files that only their owner may read.
 //!
 //! ```text
-//! DATA/sled/             sled's files and commit-log/: this directory is the backup
-//! DATA/secret.key        opens the secrets; never inside sled/
-//! DATA/tls-*.pem         the service's own certificate and its key
-//! DATA/secret.key.new    takes its place as soon as the store is wrapped for it
-//! DATA/first-start.txt   the first password and the recovery code, until the password was used
-//! DATA/lock              held while a process uses the directory; holds its process id
-//! DATA/reached           the last commit, to notice an older copy put over newer data
-//! DATA/resealing         everything is sealed anew: what was sealed before goes at the next start
-//! DATA/sync-failed       the disk failed to sync: the next start writes everything anew
-//! DATA/set-aside/        damaged files that were replaced
-//! DATA/*.connectord-part a file that is being written; an opening removes what a kill left
-//! DATA/new-generation    the same of the commit log
+//! DATA/sled/               sled's files and commit-log/: this directory is the backup
+//! DATA/secret.key          opens the secrets; never inside sled/
+//! DATA/tls-*.pem           the service's own certificate and its key
+//! DATA/secret.key.new      takes its place as soon as the store is wrapped for it
+//! DATA/secret.key.other-N  what lay in its place and is not this store's key
+//! DATA/first-start.txt     the recovery code, and the first password where none was chosen, until a password was used
+//! DATA/lock                held while a process uses the directory; holds its process id
+//! DATA/reached             the last commit, to notice an older copy put over newer data
+//! DATA/resealing           everything is sealed anew: what was sealed before goes at the next start
+//! DATA/sync-failed         the disk failed to sync: the next start writes everything anew
+//! DATA/new-generation      a new file of the commit log, until it is whole
+//! DATA/set-aside/          damaged files that were replaced
+//! DATA/*.connectord-part   a file that is being written; an opening removes what a kill left
 //! ```
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
@@ -83,7 +84,7 @@ impl Layout {
         self.root.join("tls-key.pem")
     }
 
-    /// Holds the generated password until the first sign-in.
+    /// Holds the recovery code and, where none was chosen, the password until one was used.
     pub fn first_start_file(&self) -> PathBuf {
         self.root.join("first-start.txt")
     }

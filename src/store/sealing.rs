@@ -1,4 +1,5 @@
-//! Secrets on disk: sealed with a random data key, which is stored wrapped by the key file.
+//! Secrets on disk: sealed with a random data key, which is stored wrapped twice: by the key file, and by the recovery
+//! code.
 //!
 //! XChaCha20-Poly1305 with random nonces. The associated data names the store, the kind, the record and the
 //! attribute, so that a sealed value moved to another place does not open.
