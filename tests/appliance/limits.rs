@@ -31,9 +31,16 @@ fn keep_alive(stream: &mut TcpStream) -> std::io::Result<String> {
     Ok(String::from_utf8_lossy(&answer[..count]).into_owned())
 }
 
-/// How long it takes until the service closes the connection, and what it says before.
-fn until_closed(mut stream: TcpStream) -> (Duration, String) {
-    let started = Instant::now();
+/// Whether the service has closed the connection; `false` too where nothing comes in time.
+fn is_closed(stream: &mut TcpStream) -> bool {
+    match stream.read(&mut [0; 1]) {
+        Ok(count) => count == 0,
+        Err(error) => error.kind() == std::io::ErrorKind::ConnectionReset,
+    }
+}
+
+/// How long after `started` the service closes the connection, and what it says before.
+fn until_closed(mut stream: TcpStream, started: Instant) -> (Duration, String) {
     let mut said = Vec::new();
     let end = stream.read_to_end(&mut said);
     let is_closed =
@@ -42,9 +49,11 @@ fn until_closed(mut stream: TcpStream) -> (Duration, String) {
     (started.elapsed(), String::from_utf8_lossy(&said).into_owned())
 }
 
+/// The time since before the connection was opened: no stall of the client makes it shorter than the limit, and the
+/// service counts in milliseconds. With what it may be longer it is less than the limits by default.
 #[track_caller]
 fn check_time(elapsed: Duration, limit_secs: u64) {
-    let (least, most) = (Duration::from_millis(limit_secs * 1000 - 300), Duration::from_secs(limit_secs + 4));
+    let (least, most) = (Duration::from_millis(limit_secs * 1000 - 10), Duration::from_secs(limit_secs + 6));
     assert!((least..most).contains(&elapsed), "closed after {elapsed:?}, the limit is {limit_secs} s");
 }
 
@@ -82,7 +91,10 @@ fn headers_bodies_requests_and_idle_connections_are_bounded_in_time() {
     let directory = TestDirectory::new();
     let limits = "header_timeout_secs = 2\nbody_timeout_secs = 3\nidle_timeout_secs = 4\n";
     let service = start(&directory, limits);
+    // The password is known from here on: its check would take of the time below.
+    service.admin().get(CONNECTORS).expect_status(200);
 
+    let started = Instant::now();
     let silent = connect(&service);
     let mut begun = connect(&service);
     begun.write_all(b"GET /healthz HT").expect("written");
@@ -101,7 +113,7 @@ fn headers_bodies_requests_and_idle_connections_are_bounded_in_time() {
     second_header.write_all(b"GET").expect("written");
 
     let ends: Vec<_> = [silent, begun, slow_body, idle, second_header]
-        .map(|stream| std::thread::spawn(move || until_closed(stream)))
+        .map(|stream| std::thread::spawn(move || until_closed(stream, started)))
         .map(|thread| thread.join().expect("no panic"))
         .into();
     for ((elapsed, said), (limit, status)) in
@@ -117,6 +129,7 @@ fn headers_bodies_requests_and_idle_connections_are_bounded_in_time() {
 fn a_request_that_takes_too_long_is_answered_503() {
     let directory = TestDirectory::new();
     let service = start(&directory, "request_timeout_secs = 1\nbody_timeout_secs = 5\n");
+    let started = Instant::now();
     let mut stream = connect(&service);
     let head = format!(
         "POST {CONNECTORS} HTTP/1.1\r\nHost: h\r\nX-Request-Id: late\r\nAuthorization: {}\r\n\
@@ -125,7 +138,6 @@ fn a_request_that_takes_too_long_is_answered_503() {
     );
     stream.write_all(head.as_bytes()).expect("written");
     let mut answer = [0; 4096];
-    let started = Instant::now();
     let count = stream.read(&mut answer).expect("an answer");
     check_time(started.elapsed(), 1);
     let answer = String::from_utf8_lossy(&answer[..count]).into_owned();
@@ -138,39 +150,51 @@ fn a_request_that_takes_too_long_is_answered_503() {
 #[test]
 fn when_all_connections_are_taken_the_idle_make_room_and_running_requests_do_not() {
     for settings in ["connections = 4\n", "connections_per_address = 4\n"] {
-        let directory = TestDirectory::new();
-        let service = start(&directory, settings);
-        // The password is known from here on: what takes long would count as slow below.
-        service.admin().get(CONNECTORS).expect_status(200);
-        let mut idle: Vec<TcpStream> = (0..4)
-            .map(|_| {
-                let mut stream = connect(&service);
-                assert!(keep_alive(&mut stream).expect("served").starts_with("HTTP/1.1 200"));
-                stream
-            })
-            .collect();
-        let mut running = connect(&service);
-        let body = json!({ "name": "kept", "url": "h" }).to_string();
-        let head = format!(
-            "POST {CONNECTORS} HTTP/1.1\r\nHost: h\r\nAuthorization: {}\r\nConnection: close\r\n\
-             Content-Type: application/json\r\nContent-Length: {}\r\n\r\n",
-            basic("admin", PASSWORD),
-            body.len()
-        );
-        running.write_all(head.as_bytes()).expect("written");
-        // Fewer than the idle ones, so that the request is never the next to go.
-        for _ in 0..2 {
-            assert!(keep_alive(&mut connect(&service)).expect("served").starts_with("HTTP/1.1 200"));
-        }
-        assert!(!matches!(idle[0].read(&mut [0; 1]), Ok(1..)), "the one that was idle longest");
-        let last = idle.last_mut().expect("four");
-        assert!(keep_alive(last).expect("the youngest idle one is kept").starts_with("HTTP/1.1 200"));
-        running.write_all(body.as_bytes()).expect("written");
-        let (_, said) = until_closed(running);
-        assert!(said.starts_with("HTTP/1.1 201"), "{said}");
-        assert!(service.log().contains("make room"), "{}", service.log());
-        service.stop();
+        let was_quick = (0..20).any(|_| the_idle_make_room(settings));
+        assert!(was_quick, "the machine was never quick enough to tell a running request from a slow one");
     }
+}
+
+/// `false` where the machine stalled: after a second a request that waits for its body makes room before idle ones, as
+/// it should.
+fn the_idle_make_room(settings: &str) -> bool {
+    let directory = TestDirectory::new();
+    let service = start(&directory, settings);
+    // The password is known from here on: its check takes long.
+    service.admin().get(CONNECTORS).expect_status(200);
+    let mut idle: Vec<TcpStream> = (0..4)
+        .map(|_| {
+            let mut stream = connect(&service);
+            assert!(keep_alive(&mut stream).expect("served").starts_with("HTTP/1.1 200"));
+            stream
+        })
+        .collect();
+    let started = Instant::now();
+    let mut running = connect(&service);
+    let body = json!({ "name": "kept", "url": "h" }).to_string();
+    let head = format!(
+        "POST {CONNECTORS} HTTP/1.1\r\nHost: h\r\nAuthorization: {}\r\nConnection: close\r\n\
+         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+        basic("admin", PASSWORD),
+        body.len()
+    );
+    running.write_all(head.as_bytes()).expect("written");
+    // Fewer than the idle ones, so that the request is never the next to go.
+    for _ in 0..2 {
+        assert!(keep_alive(&mut connect(&service)).expect("served").starts_with("HTTP/1.1 200"));
+    }
+    if started.elapsed() > Duration::from_millis(900) {
+        return false;
+    }
+    assert!(is_closed(&mut idle[0]), "the one that was idle longest");
+    let last = idle.last_mut().expect("four");
+    assert!(keep_alive(last).expect("the youngest idle one is kept").starts_with("HTTP/1.1 200"));
+    running.write_all(body.as_bytes()).expect("written");
+    let (_, said) = until_closed(running, started);
+    assert!(said.starts_with("HTTP/1.1 201"), "{said}");
+    assert!(service.log().contains("make room"), "{}", service.log());
+    service.stop();
+    true
 }
 
 #[test]

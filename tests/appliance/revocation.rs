@@ -136,7 +136,8 @@ fn no_request_that_starts_after_a_keys_end_succeeds() {
     let key = service.make_key(&["cloud_connectors/index"]);
     let (end, sent) = under_load(&service, &key, || {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970");
-        let end = now + Duration::from_millis(700);
+        // Long enough for the change itself to be answered before, under the load.
+        let end = now + Duration::from_secs(3);
         let end_ms = end.as_millis() as i128;
         let moment = OffsetDateTime::from_unix_timestamp_nanos(end_ms * 1_000_000).expect("a moment");
         let body = json!({ "expires_at": moment.format(&Rfc3339).expect("formatted") });

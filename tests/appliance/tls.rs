@@ -1,6 +1,6 @@
 //! https: by rustls and by curl, a certificate changed under load, one of the service's own, and every mistake said.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Stdio};
@@ -34,6 +34,16 @@ fn curl(arguments: &[&str]) -> Option<(String, String)> {
     };
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     Some((text(&output.stdout), text(&output.stderr)))
+}
+
+/// Whether the service closes a connection, after no more bytes than these: an alert has seven.
+fn is_closed(stream: &mut TcpStream, most_bytes: usize) -> bool {
+    let mut said = Vec::new();
+    let is_ended = match stream.read_to_end(&mut said) {
+        Ok(_) => true,
+        Err(error) => !matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut),
+    };
+    is_ended && said.len() <= most_bytes
 }
 
 #[test]
@@ -87,9 +97,8 @@ fn http_on_the_https_port_is_answered_with_what_to_write() {
     // What is neither is dropped.
     let mut stream = TcpStream::connect(service.address()).expect("connected");
     stream.write_all(&[0, 1, 2, 3, 4, 5, 6, 7]).expect("written");
-    stream.set_read_timeout(Some(Duration::from_secs(10))).expect("set");
-    let read = stream.read(&mut [0; 100]);
-    assert!(matches!(read, Ok(0..=7) | Err(_)), "{read:?}");
+    stream.set_read_timeout(Some(Duration::from_secs(30))).expect("set");
+    assert!(is_closed(&mut stream, 7), "it was answered, or left waiting");
     let mut connection = Connection::open(service.address(), &client(&[certificate])).expect("connected");
     assert_eq!(connection.get("/healthz").expect("served"), 200);
     service.stop();
@@ -204,7 +213,9 @@ fn clients_that_do_not_shake_hands_hold_nobody_up() {
     let directory = TestDirectory::new();
     let pair = Pair::at(directory.path());
     let certificate = pair.renew();
-    let service = start(&directory, &format!("{}[limits]\nheader_timeout_secs = 2\n", pair.settings()));
+    let header_timeout = Duration::from_secs(10);
+    let limits = format!("[limits]\nheader_timeout_secs = {}\n", header_timeout.as_secs());
+    let service = start(&directory, &format!("{}{limits}", pair.settings()));
     let started = Instant::now();
     // Nothing at all, and the beginning of a handshake.
     let mut slow: Vec<TcpStream> =
@@ -217,13 +228,12 @@ fn clients_that_do_not_shake_hands_hold_nobody_up() {
         let mut connection = Connection::open(service.address(), &config).expect("connected");
         assert_eq!(connection.get("/healthz").expect("served"), 200);
     }
-    assert!(started.elapsed() < Duration::from_secs(2), "others waited: {:?}", started.elapsed());
+    // Whoever waits for the slow ones waits for the end of the first one's time at least.
+    assert!(started.elapsed() < header_timeout, "others waited: {:?}", started.elapsed());
     for mut stream in slow {
-        stream.set_read_timeout(Some(Duration::from_secs(20))).expect("set");
-        let _ = stream.read_to_end(&mut Vec::new());
-        assert!(stream.take_error().expect("read").is_none());
+        stream.set_read_timeout(Some(header_timeout * 3)).expect("set");
+        assert!(is_closed(&mut stream, 7), "one that does not shake hands is left waiting");
     }
-    assert!(started.elapsed() < Duration::from_secs(8), "closed late: {:?}", started.elapsed());
     service.stop();
 }
 

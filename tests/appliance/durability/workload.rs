@@ -24,7 +24,8 @@ pub fn count(short: usize, full: usize) -> usize {
     if is_full() { full } else { short }
 }
 
-fn is_full() -> bool {
+/// Whether the long counts are asked for.
+pub fn is_full() -> bool {
     std::env::var_os("CONNECTORD_TEST_FULL").is_some()
 }
 
