@@ -278,6 +278,35 @@ fn the_texts_of_all_connectors_are_bounded() {
 }
 
 #[test]
+fn a_request_that_outlives_the_time_for_draining_is_cut_off() {
+    for (drain_secs, answer_begins) in [("0", ""), ("30", "HTTP/1.1 408")] {
+        let directory = TestDirectory::new();
+        let settings = [("limits.drain_timeout_secs", drain_secs), ("limits.body_timeout_secs", "5")];
+        let mut service = Service::start_with_settings(directory.path(), &settings);
+        let mut stream = connect(&service);
+        let head = format!(
+            "POST {CONNECTORS} HTTP/1.1\r\nHost: h\r\nAuthorization: {}\r\nContent-Type: application/json\r\n\
+             Content-Length: 9\r\nExpect: 100-continue\r\n\r\n",
+            basic("admin", PASSWORD)
+        );
+        stream.write_all(head.as_bytes()).expect("written");
+        // The service asks for the body, which does not come.
+        let mut asked = [0; 25];
+        stream.read_exact(&mut asked).expect("read");
+        assert_eq!(&asked, b"HTTP/1.1 100 Continue\r\n\r\n");
+        service.signal("TERM");
+        let mut answer = String::new();
+        let read = stream.read_to_string(&mut answer);
+        assert!(
+            answer.is_empty() == answer_begins.is_empty() && answer.starts_with(answer_begins),
+            "{answer} {read:?}"
+        );
+        assert!(service.wait().success());
+        assert_eq!(service.log().contains("are cut off"), answer_begins.is_empty(), "{}", service.log());
+    }
+}
+
+#[test]
 fn the_usual_limit_of_open_files_is_raised() {
     let directory = TestDirectory::new();
     let data = directory.path().join("data").display().to_string();

@@ -1,6 +1,7 @@
 //! Bounds: refused logins are added up and evict nothing, each ring keeps its newest, a long list takes few changes.
 
 use std::path::Path;
+use std::process::Command;
 
 use serde_json::json;
 
@@ -167,5 +168,49 @@ fn each_ring_is_bounded_by_number_and_the_newest_stay() {
     let bounds = [("AUDIT_KEEP_COUNT", "2"), ("AUDIT_REVEAL_KEEP_COUNT", "1")];
     let service = start_bounded(directory.path(), &bounds);
     wait_until("the smaller bound", || count(&service.admin(), "") == 3);
+    service.stop();
+}
+
+/// Lets the program that it is loaded into live some seconds earlier.
+const OTHER_CLOCK: &str = r#"
+#define _GNU_SOURCE
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+int clock_gettime(clockid_t clock, struct timespec *now) {
+    int result = (int)syscall(SYS_clock_gettime, clock, now);
+    if (clock == CLOCK_REALTIME) now->tv_sec -= atol(getenv("SECONDS_BEHIND"));
+    return result;
+}
+"#;
+
+#[test]
+fn events_older_than_their_days_go() {
+    let directory = TestDirectory::new();
+    let (source, library) = (directory.path().join("clock.c"), directory.path().join("clock.so"));
+    std::fs::write(&source, OTHER_CLOCK).expect("written");
+    let mut compiler = Command::new("cc");
+    let compiled = compiler.args(["-shared", "-fPIC", "-o"]).arg(&library).arg(&source).status();
+    assert!(compiled.expect("what links Rust programs").success());
+    let old = Service::start_command(directory.path(), &[], |command| {
+        let password = directory.path().join("password");
+        std::fs::write(&password, PASSWORD).expect("written");
+        command.env("CONNECTORD_ADMIN_PASSWORD_FILE", password);
+        command.env("LD_PRELOAD", &library).env("SECONDS_BEHIND", (36 * 3600).to_string());
+    });
+    old.admin().post(CONNECTORS, &json!({ "name": "old", "url": "h" })).expect_status(201);
+    old.stop();
+
+    let named = |service: &Service, name: &str| count(&service.admin(), &format!("subject_name={name}"));
+    let service = start_bounded(directory.path(), &[("AUDIT_KEEP_DAYS", "2")]);
+    // Each new event takes old ones of its ring with it.
+    service.admin().post(CONNECTORS, &json!({ "name": "new", "url": "h" })).expect_status(201);
+    assert_eq!((named(&service, "old"), named(&service, "new")), (1, 1), "kept for two days");
+    service.stop();
+    let service = start_bounded(directory.path(), &[("AUDIT_KEEP_DAYS", "1")]);
+    wait_until("the old event to go", || named(&service, "old") == 0);
+    assert_eq!(named(&service, "new"), 1);
     service.stop();
 }
