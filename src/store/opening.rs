@@ -260,10 +260,9 @@ fn decode_into<T: Record>(
 }
 
 fn decode_counter(index: &mut Index, kind: u64, value: &[u8]) -> Result<(), DecodeError> {
-    let all = [Kind::User, Kind::ApiKey, Kind::Connector, Kind::Job, Kind::AuditEvent];
-    let kind = all
+    let kind = Kind::ALL
         .into_iter()
-        .find(|known| *known as u64 == kind)
+        .find(|known| known.is_counted() && *known as u64 == kind)
         .ok_or_else(|| DecodeError::Damaged("it counts an unknown kind".to_owned()))?;
     index.counters.insert(kind, decode_record(value)?);
     Ok(())

@@ -41,7 +41,8 @@ impl Kind {
         }
     }
 
-    fn from_byte(byte: u8) -> Option<Self> {
+    /// Every kind.
+    pub(crate) const ALL: [Kind; 7] = {
         let all = [
             Kind::Vault,
             Kind::Counter,
@@ -51,7 +52,37 @@ impl Kind {
             Kind::Job,
             Kind::AuditEvent,
         ];
-        all.into_iter().find(|kind| *kind as u8 == byte)
+        let mut place = 0;
+        while place < all.len() {
+            assert!(all[place].place() == place, "a kind is not in its place");
+            place += 1;
+        }
+        all
+    };
+
+    /// Where it is in [`Kind::ALL`]: a kind that is forgotten here does not compile.
+    const fn place(self) -> usize {
+        match self {
+            Kind::Vault => 0,
+            Kind::Counter => 1,
+            Kind::User => 2,
+            Kind::ApiKey => 3,
+            Kind::Connector => 4,
+            Kind::Job => 5,
+            Kind::AuditEvent => 6,
+        }
+    }
+
+    /// Whether its records have numbers that a counter gives out.
+    pub(crate) fn is_counted(self) -> bool {
+        match self {
+            Kind::Vault | Kind::Counter => false,
+            Kind::User | Kind::ApiKey | Kind::Connector | Kind::Job | Kind::AuditEvent => true,
+        }
+    }
+
+    fn from_byte(byte: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| *kind as u8 == byte)
     }
 }
 
