@@ -331,7 +331,8 @@ mod tests {
         ] {
             let client = ClientAddress::parse(text).expect("an address");
             // Working ones make no room.
-            let admit = || connections.admit(client).inspect(|place| place.connection.begin(Activity::Working));
+            let admit =
+                || connections.admit(client).inspect(|place| place.connection.begin(Activity::Working));
             let places: Vec<Result<Place, Full>> = (0..3).map(|_| admit()).collect();
             assert!(places[..2].iter().all(Result::is_ok), "{text}");
             assert_eq!(places[2].as_ref().err(), (!is_proxy).then_some(&Full::Address), "{text}");

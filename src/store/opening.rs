@@ -23,14 +23,15 @@ use crate::random::random_bytes;
 use crate::store::commit_log::Header;
 use crate::store::directory::{self, DataDirectory, Layout};
 use crate::store::file_system;
-use crate::store::generations;
+use crate::store::generations::{self, LogEnd};
 use crate::store::index::Index;
 use crate::store::key_file::{self, KeyFile, KeyPlace};
 use crate::store::reached::{self, ReachedMark};
 use crate::store::records::{DecodeError, Record, decode_record, encode_record};
-use crate::store::recovery::{self, LogState};
+use crate::store::recovery::{self, LogState, Recovered};
 use crate::store::resealing;
 use crate::store::sealing::{Sealer, SymmetricKey, Vault};
+use crate::store::sled_trees::SledTrees;
 use crate::store::state::{Change, Key, Kind, Position, State};
 use crate::store::writer::Writer;
 use crate::store::{QUEUE_CAPACITY, Store, StoreOptions};
@@ -47,6 +48,43 @@ pub(super) fn open(
     way: Way<'_>,
     options: StoreOptions,
 ) -> Result<Store, OpenError> {
+    prepare(&directory, way)?;
+    let mut recovered = recovery::recover(&directory)?;
+    let vault = read_vault(&recovered.state)?;
+    let (sealer, left_to_do) = unlocking::unlock(recovered.store_id, &vault, way)?;
+    let mut index = decode_index(&recovered.state, &sealer)?;
+    index.time = Timestamp::from_unix_ms(recovered.position.time_ms);
+
+    // From here on, files are changed.
+    remove_unfinished(&directory, way)?;
+    distrust_page_cache(&directory, &mut recovered);
+    let log = take_up_log(&directory, &recovered)?;
+    directory::sync_names(&directory).map_err(|error| OpenError::io(directory.root(), &error))?;
+    // Only now it is sure that the commit is on disk which the new key file belongs to.
+    unlocking::finish(way, left_to_do)?;
+    let sled = take_up_resealed_sled(&directory, &vault, &mut recovered, &log)?;
+    let reached = mark_reached(&directory, &recovered)?;
+    info!(
+        store_id = hex::encode(recovered.store_id),
+        commits = recovered.position.sequence,
+        connectors = index.connectors().len(),
+        "the store is open"
+    );
+    start(directory, options, Opened { recovered, index, sealer, log, sled, reached })
+}
+
+/// What an opening found out, from which the store works.
+struct Opened {
+    recovered: Recovered,
+    index: Index,
+    sealer: Sealer,
+    log: LogEnd,
+    sled: Option<SledTrees>,
+    reached: ReachedMark,
+}
+
+/// Looks at where the store is or is to be, and makes a new one where there is none yet.
+fn prepare(directory: &DataDirectory, way: Way<'_>) -> Result<(), OpenError> {
     let log_directory = directory.commit_log();
     let log_error = |error: io::Error| OpenError::io(&log_directory, &error);
     directory::create_private_directory(&log_directory).map_err(log_error)?;
@@ -61,58 +99,65 @@ pub(super) fn open(
         && !directory.holds_sled_files().map_err(log_error)?;
     match way {
         Way::KeyFile(place) => {
-            place.check_outside(&directory)?;
-            if is_new {
-                create(&directory, place)?;
-            }
+            place.check_outside(directory)?;
+            if is_new { create(directory, place) } else { Ok(()) }
         }
         Way::RecoveryCode(_) if is_new => {
-            return Err(OpenError::refused(format!("{} holds no store", directory.sled().display())));
+            Err(OpenError::refused(format!("{} holds no store", directory.sled().display())))
         }
-        Way::RecoveryCode(_) => {}
+        Way::RecoveryCode(_) => Ok(()),
     }
-    let mut recovered = recovery::recover(&directory)?;
-    let vault = read_vault(&recovered.state)?;
-    let (sealer, left_to_do) = unlocking::unlock(recovered.store_id, &vault, way)?;
+}
+
+/// Removes what a write that was killed left.
+fn remove_unfinished(directory: &Layout, way: Way<'_>) -> Result<(), OpenError> {
+    directory::remove_all_unfinished(directory).map_err(|error| OpenError::io(directory.root(), &error))?;
     if let Way::KeyFile(place) = way {
         place.warn_if_open_to_others();
-    }
-    let mut index = decode_index(&recovered.state, &sealer)?;
-    index.time = Timestamp::from_unix_ms(recovered.position.time_ms);
-
-    // From here on, files are changed.
-    directory::remove_all_unfinished(&directory).map_err(|error| OpenError::io(directory.root(), &error))?;
-    if let Way::KeyFile(place) = way {
         place.remove_unfinished();
     }
+    Ok(())
+}
+
+/// After a sync that failed, what is read from the log may not be on disk: it is written anew.
+fn distrust_page_cache(directory: &Layout, recovered: &mut Recovered) {
     if let (true, LogState::Goes { file, .. }) = (directory.sync_failed().exists(), &recovered.log) {
         warn!("the disk failed to sync before; the commit log is written anew");
         recovered.log =
             LogState::Rewrite { generation: file.generation + 1, damaged: vec![file.path.clone()] };
     }
-    let log = take_up_log(&directory, &recovered)?;
-    directory::sync_names(&directory).map_err(|error| OpenError::io(directory.root(), &error))?;
-    // Only now it is sure that the commit is on disk which the new key file belongs to.
-    unlocking::finish(way, left_to_do)?;
-    let is_resealed = resealing::is_unfinished(&directory, &vault)?;
-    let is_sled_gone = is_resealed && resealing::remove_old_sled(&directory, &mut recovered);
-    let sled = take_up_sled(&directory, &mut recovered);
-    if is_resealed && resealing::remove_old_files(&directory, log.generation) && is_sled_gone {
-        resealing::remove_mark(&directory);
-    }
-    let position = recovered.position;
-    let mark = |error: io::Error| OpenError::io(&directory.reached(), &error);
-    reached::set_inside(&directory, position.sequence).map_err(mark)?;
-    let reached = ReachedMark::open(&directory, recovered.store_id).map_err(mark)?;
-    reached.note(position.sequence);
-    directory::remove_if_present(&directory.sync_failed()).map_err(mark)?;
-    info!(
-        store_id = hex::encode(recovered.store_id),
-        commits = position.sequence,
-        connectors = index.connectors().len(),
-        "the store is open"
-    );
+}
 
+/// Takes up sled. Where everything was sealed anew, what was sealed before goes first.
+fn take_up_resealed_sled(
+    directory: &Layout,
+    vault: &Vault,
+    recovered: &mut Recovered,
+    log: &LogEnd,
+) -> Result<Option<SledTrees>, OpenError> {
+    let is_resealed = resealing::is_unfinished(directory, vault)?;
+    let is_sled_gone = is_resealed && resealing::remove_old_sled(directory, recovered);
+    let sled = take_up_sled(directory, recovered);
+    if is_resealed && resealing::remove_old_files(directory, log.generation) && is_sled_gone {
+        resealing::remove_mark(directory);
+    }
+    Ok(sled)
+}
+
+/// Notes how far the store has come, and that it was written anew after a sync that failed.
+fn mark_reached(directory: &Layout, recovered: &Recovered) -> Result<ReachedMark, OpenError> {
+    let mark = |error: io::Error| OpenError::io(&directory.reached(), &error);
+    let sequence = recovered.position.sequence;
+    reached::set_inside(directory, sequence).map_err(mark)?;
+    let reached = ReachedMark::open(directory, recovered.store_id).map_err(mark)?;
+    reached.note(sequence);
+    directory::remove_if_present(&directory.sync_failed()).map_err(mark)?;
+    Ok(reached)
+}
+
+/// Starts the threads that change the store.
+fn start(directory: DataDirectory, options: StoreOptions, opened: Opened) -> Result<Store, OpenError> {
+    let Opened { recovered, index, sealer, log, sled, reached } = opened;
     let published = Arc::new(ArcSwap::from_pointee(index));
     let (requests_sender, requests) = mpsc::channel(QUEUE_CAPACITY);
     let (sled_sender, batches) = sync_channel(SLED_QUEUE_CAPACITY);
@@ -122,7 +167,7 @@ pub(super) fn open(
         published: Arc::clone(&published),
         sealer,
         state: recovered.state,
-        position,
+        position: recovered.position,
         log,
         sled: sled.is_some().then_some(sled_sender),
         layout: layout.clone(),

@@ -77,73 +77,104 @@ pub(crate) fn scan_reader(
     mut reader: impl Read + Seek,
     file_bytes: u64,
     generation: u64,
-    mut visit: impl FnMut(Entry),
+    visit: impl FnMut(Entry),
 ) -> Result<Scan, ReadError> {
     let header = read_header(&mut reader)?.and_then(|header| match header.generation == generation {
         true => Ok(header),
         false => Err(format!("its name says generation {generation}, its header {}", header.generation)),
     });
-    let base = header.as_ref().map_or_else(|_| Position::default(), |header| header.base);
-    let end_offset = HEADER_BYTES as u64;
-    let mut scan = Scan { header, end_offset, position: base, torn_bytes: 0, damage: None };
-    let mut is_state_complete = false;
-    let mut open_place: Option<BadPlace> = None;
-    let mut offset = end_offset.min(file_bytes);
+    let mut scanner = Scanner::new(header, visit);
+    let mut offset = scanner.scan.end_offset.min(file_bytes);
     reader.seek(SeekFrom::Start(offset))?;
     while offset < file_bytes {
         let Some((kind, body)) = read_frame(&mut reader, generation, offset, file_bytes)? else {
             let next = find_frame(&mut reader, generation, offset + 1, file_bytes)?;
-            let length = next.unwrap_or(file_bytes) - offset;
-            open_place.get_or_insert_with(|| BadPlace { offset, length, of_its_batch: Vec::new() });
+            scanner.find_bad_place(offset, next.unwrap_or(file_bytes));
             let Some(next) = next else { break };
             reader.seek(SeekFrom::Start(next))?;
             offset = next;
             continue;
         };
-        let frame_offset = offset;
-        offset += (FRAME_HEADER_BYTES + body.len()) as u64;
-        let Some((entry, batch_offset)) = decode(kind, &body) else {
-            scan.damage
-                .get_or_insert_with(|| format!("the record at offset {frame_offset} has no known form"));
-            continue;
+        let end_offset = offset + (FRAME_HEADER_BYTES + body.len()) as u64;
+        scanner.find_frame(kind, &body, offset, end_offset);
+        offset = end_offset;
+    }
+    Ok(scanner.finish(file_bytes))
+}
+
+/// What is known of a file so far.
+struct Scanner<F> {
+    scan: Scan,
+    is_state_complete: bool,
+    open_place: Option<BadPlace>,
+    visit: F,
+}
+
+impl<F: FnMut(Entry)> Scanner<F> {
+    fn new(header: Result<Header, String>, visit: F) -> Self {
+        let base = header.as_ref().map_or_else(|_| Position::default(), |header| header.base);
+        let end_offset = HEADER_BYTES as u64;
+        let scan = Scan { header, end_offset, position: base, torn_bytes: 0, damage: None };
+        Self { scan, is_state_complete: false, open_place: None, visit }
+    }
+
+    fn find_bad_place(&mut self, offset: u64, end_offset: u64) {
+        let length = end_offset - offset;
+        self.open_place.get_or_insert_with(|| BadPlace { offset, length, of_its_batch: Vec::new() });
+    }
+
+    /// Takes a good frame.
+    fn find_frame(&mut self, kind: u8, body: &[u8], offset: u64, end_offset: u64) {
+        let Some((entry, batch_offset)) = decode(kind, body) else {
+            return self.note_damage(|| format!("the record at offset {offset} has no known form"));
         };
-        if let Some(bad_place) = &mut open_place {
+        if let Some(mut bad_place) = self.open_place.take() {
             if batch_offset <= bad_place.offset {
                 bad_place.of_its_batch.push(entry);
-                continue;
+                self.open_place = Some(bad_place);
+                return;
             }
-            let BadPlace { offset: bad_offset, length, of_its_batch } = open_place.take().expect("just seen");
-            scan.damage.get_or_insert_with(|| format!("at offset {bad_offset}, {length} bytes are damaged"));
-            of_its_batch.into_iter().for_each(&mut visit);
+            let BadPlace { offset: bad_offset, length, of_its_batch } = bad_place;
+            self.note_damage(|| format!("at offset {bad_offset}, {length} bytes are damaged"));
+            of_its_batch.into_iter().for_each(&mut self.visit);
         }
-        let is_in_order = match &entry {
-            Entry::State(_) => !is_state_complete,
+        if !self.is_in_order(&entry) {
+            self.note_damage(|| format!("before offset {offset}, records are missing"));
+        }
+        if self.scan.damage.is_none() {
+            self.scan.end_offset = end_offset;
+        }
+        (self.visit)(entry);
+    }
+
+    /// Whether the entry follows those before it, and goes on from where it ends.
+    fn is_in_order(&mut self, entry: &Entry) -> bool {
+        match entry {
+            Entry::State(_) => !self.is_state_complete,
             Entry::StateEnd(position) => {
-                scan.position = *position;
-                !std::mem::replace(&mut is_state_complete, true)
+                self.scan.position = *position;
+                !std::mem::replace(&mut self.is_state_complete, true)
             }
             Entry::Commit(position, _) => {
-                is_state_complete && scan.position.sequence.checked_add(1) == Some(position.sequence)
+                let before = std::mem::replace(&mut self.scan.position, *position);
+                self.is_state_complete && before.sequence.checked_add(1) == Some(position.sequence)
             }
-        };
-        if let Entry::Commit(position, _) = &entry {
-            scan.position = *position;
         }
-        if !is_in_order {
-            scan.damage.get_or_insert_with(|| format!("before offset {frame_offset}, records are missing"));
+    }
+
+    fn note_damage(&mut self, sentence: impl FnOnce() -> String) {
+        self.scan.damage.get_or_insert_with(sentence);
+    }
+
+    fn finish(mut self, file_bytes: u64) -> Scan {
+        if let Some(bad_place) = &self.open_place {
+            self.scan.torn_bytes = file_bytes - bad_place.offset;
         }
-        if scan.damage.is_none() {
-            scan.end_offset = offset;
+        if !self.is_state_complete {
+            self.note_damage(|| "the full state at its beginning is not complete".to_owned());
         }
-        visit(entry);
+        self.scan
     }
-    if let Some(bad_place) = open_place {
-        scan.torn_bytes = file_bytes - bad_place.offset;
-    }
-    if !is_state_complete {
-        scan.damage.get_or_insert_with(|| "the full state at its beginning is not complete".to_owned());
-    }
-    Ok(scan)
 }
 
 /// Reads only what a file says about itself; the inner error says what is damaged.
