@@ -12,6 +12,7 @@ use crate::config::Config;
 use crate::credentials::Credentials;
 use crate::domain::api_key::ApiKey;
 use crate::domain::own_names::OwnNames;
+use crate::domain::timestamp::Timestamp;
 use crate::jobs::Jobs;
 use crate::store::{Store, Transaction, Unavailable, remove_if_present};
 use crate::turns::Turns;
@@ -19,6 +20,9 @@ use crate::unsent::Unsent;
 
 /// How often figures that are kept in memory are stored, and old jobs go.
 const HOUSEKEEPING_INTERVAL: Duration = Duration::from_secs(60);
+
+/// Last uses in one change: with as many keys as anybody has, a change stays small.
+const LAST_USES_AT_ONCE: usize = 256;
 
 /// Long lists that are made at once; more would only slow down everything else.
 const LISTS_AT_ONCE: usize = 2;
@@ -107,22 +111,23 @@ impl App {
         }
     }
 
-    /// Stores when each key was last used.
+    /// Stores when each key was last used. What cannot be stored now waits.
     pub async fn store_last_uses(&self) {
-        let last_used = self.credentials.take_last_used();
-        if last_used.is_empty() {
-            return;
-        }
-        let stored = self.store.commit(move |transaction: &mut Transaction<'_>| {
-            for (key_id, moment) in last_used {
-                let Some(key) = transaction.index().api_keys().get(key_id) else { continue };
-                let key = ApiKey { last_used_at: Some(moment), ..ApiKey::clone(key) };
-                transaction.put(key);
+        let last_used: Vec<(u64, Timestamp)> = self.credentials.take_last_used().into_iter().collect();
+        for (position, chunk) in last_used.chunks(LAST_USES_AT_ONCE).enumerate() {
+            let chunk = chunk.to_vec();
+            let stored = self.store.commit(move |transaction: &mut Transaction<'_>| {
+                for (key_id, moment) in chunk {
+                    let Some(key) = transaction.index().api_keys().get(key_id) else { continue };
+                    let key = ApiKey { last_used_at: Some(moment), ..ApiKey::clone(key) };
+                    transaction.put(key);
+                }
+                Ok::<(), Unavailable>(())
+            });
+            if let Err(unavailable) = stored.await {
+                warn!(reason = unavailable.reason, "the last use of API keys could not be stored; it waits");
+                return self.credentials.put_back_last_used(&last_used[position * LAST_USES_AT_ONCE..]);
             }
-            Ok::<(), Unavailable>(())
-        });
-        if let Err(unavailable) = stored.await {
-            warn!(reason = unavailable.reason, "the last use of API keys could not be stored");
         }
     }
 }

@@ -179,6 +179,15 @@ impl Credentials {
         std::mem::take(&mut *lock(&self.last_used))
     }
 
+    /// Takes back what could not be stored; a use since then counts more.
+    pub fn put_back_last_used(&self, uses: &[(u64, Timestamp)]) {
+        let mut last_used = lock(&self.last_used);
+        for (key_id, moment) in uses {
+            let known = last_used.entry(*key_id).or_insert(*moment);
+            *known = (*known).max(*moment);
+        }
+    }
+
     /// Hashes a new password or key of a user, off the asynchronous threads.
     ///
     /// # Errors

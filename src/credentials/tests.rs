@@ -183,6 +183,21 @@ fn a_dead_credential_in_a_loop_uses_up_its_own_tries_alone() {
 }
 
 #[test]
+fn last_uses_that_could_not_be_stored_wait() {
+    let credentials = Credentials::new(LIMITS);
+    let at = Timestamp::from_unix_ms;
+    credentials.put_back_last_used(&[(1, at(10)), (2, at(20))]);
+    let mut taken: Vec<(u64, Timestamp)> = credentials.take_last_used().into_iter().collect();
+    taken.sort();
+    assert_eq!(taken, [(1, at(10)), (2, at(20))]);
+    assert_eq!(credentials.last_used(1), None);
+    // Used again meanwhile.
+    credentials.put_back_last_used(&[(1, at(30))]);
+    credentials.put_back_last_used(&taken);
+    assert_eq!([1, 2].map(|key_id| credentials.last_used(key_id)), [Some(at(30)), Some(at(20))]);
+}
+
+#[test]
 fn fingerprints_are_keyed_and_unambiguous() {
     let credentials = Credentials::new(LIMITS);
     assert_ne!(credentials.fingerprint(&[b"a", b"b"]), credentials.fingerprint(&[b"ab", b""]));
