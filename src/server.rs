@@ -2,6 +2,7 @@
 
 mod connections;
 mod listener;
+mod repeats;
 pub mod self_signed;
 pub mod tls;
 mod watched;
@@ -17,6 +18,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::Instant;
 use tokio_io_timeout::TimeoutStream;
 use tracing::{debug, info, warn};
 
@@ -27,6 +29,7 @@ use crate::domain::client_address::ClientAddress;
 use connections::{Activity, Connections, Full, Place};
 use listener::Accepted;
 pub use listener::{Listeners, connections_that_fit};
+use repeats::Repeats;
 use tls::Tls;
 use watched::{Stream, Watched};
 
@@ -61,6 +64,7 @@ pub async fn serve(
     let server = Arc::new(Server { app: Arc::clone(&app), tls, http: http(limits) });
 
     let accept = async {
+        let mut failures = Repeats::default();
         loop {
             match listeners.accept().await {
                 Ok(accepted) => {
@@ -69,7 +73,9 @@ pub async fn serve(
                     tokio::spawn(connection);
                 }
                 Err(error) => {
-                    warn!(%error, "a connection could not be accepted");
+                    if let Some(times) = failures.count(Instant::now()) {
+                        warn!(%error, times, "a connection could not be accepted");
+                    }
                     tokio::time::sleep(ACCEPT_RETRY_PAUSE).await;
                 }
             }

@@ -15,6 +15,7 @@ use tracing::warn;
 
 use crate::config::TrustedProxies;
 use crate::domain::client_address::ClientAddress;
+use crate::server::repeats::Repeats;
 
 /// A request that takes longer than this to arrive makes room before connections that are merely idle.
 const SLOW: Duration = Duration::from_secs(1);
@@ -22,8 +23,6 @@ const SLOW: Duration = Duration::from_secs(1);
 const GRACE: Duration = Duration::from_millis(50);
 /// How often it is looked again whether a connection can make room.
 const RETRY_PAUSE: Duration = Duration::from_millis(10);
-/// How often the log says that connections made room.
-const REPORT_INTERVAL: Duration = Duration::from_secs(60);
 
 /// What a connection does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -127,8 +126,7 @@ struct Open {
     next_id: u64,
     by_id: HashMap<u64, Arc<Connection>>,
     by_network: HashMap<ClientAddress, usize>,
-    made_room: u64,
-    reported: Option<Instant>,
+    made_room: Repeats,
 }
 
 /// Why a connection cannot be had now.
@@ -207,15 +205,12 @@ impl Open {
         let ranked = ranked.filter_map(|(id, connection)| Some((connection.rank(now)?, *id)));
         let (_, id) = ranked.min()?;
         self.remove(id)?.closed.notify_one();
-        self.made_room += 1;
-        if self.reported.is_none_or(|reported| now.duration_since(reported) >= REPORT_INTERVAL) {
+        if let Some(closed) = self.made_room.count(now) {
             warn!(
-                closed = self.made_room,
+                closed,
                 open = self.by_id.len(),
                 "more connections than limits.connections or limits.connections_per_address allow: slow and idle ones make room"
             );
-            self.reported = Some(now);
-            self.made_room = 0;
         }
         Some(())
     }
