@@ -13,7 +13,7 @@ use crate::api::list_query;
 use crate::api::reply::Reply;
 use crate::api::request::Call;
 use crate::api::routes::Answer;
-use crate::domain::audit_event::{Actor, AuditEvent};
+use crate::domain::audit_event::{Actor, AuditEvent, AuditKind};
 use crate::domain::listing::AuditAttribute;
 use crate::domain::scope::CONNECTORS_SHOW;
 use crate::domain::timestamp::Timestamp;
@@ -23,8 +23,8 @@ use crate::domain::timestamp::Timestamp;
 #[schemars(rename = "AuditEvent")]
 pub struct AuditEventView<'a> {
     id: u64,
-    /// `login_refused`, `api_key_created`, `api_key_updated`, `api_key_revoked`, `connector_created`,
-    /// `connector_updated`, `connector_destroyed` or `secret_revealed`.
+    /// What happened.
+    #[schemars(extend("enum" = AuditKind::ALL.map(AuditKind::name)))]
     kind: &'static str,
     /// When it happened, for the first time where it is counted: reveals in an hour, refused logins in a minute.
     first_at: String,
@@ -182,8 +182,8 @@ impl<'a> SecretReaderView<'a> {
 }
 
 /// One row for each caller and address, however many hours it looked in.
-fn readers(events: &[Arc<AuditEvent>]) -> Vec<Reader<'_>> {
-    let mut readers: HashMap<(&str, Option<&str>), Reader<'_>> = HashMap::new();
+fn readers<'a>(events: &'a [Arc<AuditEvent>]) -> Vec<Reader<'a>> {
+    let mut readers: HashMap<(&str, Option<&str>), Reader<'a>> = HashMap::new();
     for event in events {
         let Some(actor) = &event.actor else { continue };
         let client = event.client.as_deref();
@@ -193,10 +193,40 @@ fn readers(events: &[Arc<AuditEvent>]) -> Vec<Reader<'_>> {
         reader.last_at = reader.last_at.max(event.last_at);
         reader.count += event.count;
     }
-    let mut readers: Vec<Reader<'_>> = readers.into_values().collect();
+    let mut readers: Vec<Reader<'a>> = readers.into_values().collect();
+    // To the last difference, or two pages of the list could both have the same row.
     readers.sort_by(|left, right| {
-        let order = |reader: &Reader<'_>| (reader.last_at, reader.first_at);
-        order(right).cmp(&order(left)).then_with(|| left.actor.caller.cmp(&right.actor.caller))
+        let times = |reader: &Reader<'a>| (reader.last_at, reader.first_at);
+        let rest = |reader: &Reader<'a>| (reader.actor.caller.as_str(), reader.client);
+        times(right).cmp(&times(left)).then_with(|| rest(left).cmp(&rest(right)))
     });
     readers
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn readers_come_in_one_order() {
+        let event = |number: u64| {
+            let moment = Timestamp::from_unix_ms(1_000);
+            Arc::new(AuditEvent {
+                id: number,
+                kind: AuditKind::SecretRevealed,
+                first_at: moment,
+                last_at: moment,
+                count: 1,
+                actor: Some(Actor { caller: "key:1".to_owned(), user_name: None, api_key_name: None }),
+                client: (number > 0).then(|| format!("192.0.2.{number:03}")),
+                request_id: None,
+                subject: None,
+                secret_revision: Some(1),
+                attributes: Vec::new(),
+            })
+        };
+        let events: Vec<Arc<AuditEvent>> = (0..50).rev().map(event).collect();
+        let clients: Vec<Option<&str>> = readers(&events).iter().map(|reader| reader.client).collect();
+        assert!(clients.len() == 50 && clients.is_sorted(), "{clients:?}");
+    }
 }
