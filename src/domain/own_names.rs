@@ -36,3 +36,41 @@ impl OwnNames {
             || self.configured.contains(&host)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_that_can_only_be_ours() {
+        let names = OwnNames::new(&["NAS.example.com".to_owned()], "Box.office.example");
+        for (host, is_ours) in [
+            ("127.0.0.1", true),
+            ("203.0.113.9", true),
+            ("[::1]", true),
+            ("[2001:db8::1]", true),
+            ("::1", true),
+            ("localhost", true),
+            ("Page.LocalHost", true),
+            ("nas", true),
+            ("nas.local", true),
+            ("a.b.lan.", true),
+            ("nas.home.arpa", true),
+            ("nas.internal", true),
+            ("nas.EXAMPLE.com.", true),
+            ("box.office.example", true),
+            ("example.com", false),
+            ("sub.nas.example.com", false),
+            ("nas.example.com.evil.example", false),
+            ("nas.local.evil.example", false),
+            ("nas.notlocal", false),
+            ("127.0.0.1.evil.example", false),
+            ("127.1.", false),
+            ("[127.0.0.1]", false),
+            ("[fe80::1.evil.example]", false),
+            ("nas.example.com..", false),
+        ] {
+            assert_eq!(names.include(host), is_ours, "{host}");
+        }
+    }
+}
