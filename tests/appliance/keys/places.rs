@@ -105,8 +105,8 @@ fn a_new_store_takes_nothing_for_its_own_that_waits_beside_its_key_file() {
             }
             let mut command = store.command(&["serve", "--listen", "127.0.0.1:0"]);
             command.env("CONNECTORD_SECRET_KEY_FILE", key);
-            let (status, said) = run(command, "");
-            assert!(status == 2 && said.contains(&waiting.display().to_string()), "{status} {said}");
+            let said = Service::spawn(store.path(), command).err().expect("it does not start");
+            assert!(said.contains(&format!("{} is there", waiting.display())), "{said}");
             assert_eq!(fs::read_to_string(&waiting).expect("kept"), content);
             assert_eq!(key.exists(), has_key);
         }
