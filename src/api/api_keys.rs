@@ -115,7 +115,8 @@ struct KeyPatch {
 }
 
 impl ApiKeyBody {
-    fn into_patch(self) -> Result<KeyPatch, Vec<Violation>> {
+    /// Parses every attribute; an end has to be later than `now`.
+    fn into_patch(self, now: Timestamp) -> Result<KeyPatch, Vec<Violation>> {
         let mut violations = Vec::new();
         let advice = "send a list of {\"controller\": …, \"action\": …}";
         let mut scope_violations = Vec::new();
@@ -128,7 +129,9 @@ impl ApiKeyBody {
             }),
             expires_at: self.expires_at.into_text_patch("expires_at", &mut violations, |text| {
                 let advice = "send a moment as RFC 3339, such as 2030-01-31T00:00:00Z";
-                Timestamp::parse_rfc3339(text).ok_or_else(|| Violation::invalid("expires_at", text, advice))
+                let moment = Timestamp::parse_rfc3339(text);
+                let moment = moment.ok_or_else(|| Violation::invalid("expires_at", text, advice))?;
+                check_future(moment, now).map(|()| moment)
             }),
         };
         violations.extend(scope_violations);
@@ -193,7 +196,7 @@ pub fn index(caller: Caller, call: Call) -> Answer {
 pub fn create(caller: Caller, call: Call) -> Answer {
     Box::pin(async move {
         let body: ApiKeyBody = call.body.parse()?;
-        let patch = body.into_patch()?;
+        let patch = body.into_patch(call.app.store.snapshot().now())?;
         let scopes = patch.scopes.apply(None).unwrap_or_default();
         check_covered(&caller, RightSet::of(&scopes))?;
         let wanted_end = patch.expires_at.apply(None);
@@ -246,7 +249,7 @@ pub fn show(caller: Caller, call: Call) -> Answer {
 pub fn update(caller: Caller, call: Call) -> Answer {
     Box::pin(async move {
         let body: ApiKeyBody = call.body.parse()?;
-        let patch = body.into_patch()?;
+        let patch = body.into_patch(call.app.store.snapshot().now())?;
         let (app, who) = (Arc::clone(&call.app), caller.who(&call.source));
         let (selector, changer) = (call.path_parameter, caller.clone());
         let key = caller.commit(&call.app, move |transaction: &mut Transaction<'_>| {
@@ -336,17 +339,22 @@ fn check_gain_ends(caller: &Caller, index: &Index, before: &ApiKey, after: &ApiK
     Err(violation.into())
 }
 
+fn check_future(moment: Timestamp, now: Timestamp) -> Result<(), Violation> {
+    let is_future = moment > now;
+    let refusal = || Violation::invalid("expires_at", &moment.to_rfc3339(), "choose a moment in the future");
+    is_future.then_some(()).ok_or_else(refusal)
+}
+
 /// The end of a key: in the future, and no later than that of the key that makes it.
 fn bounded_end(
     caller: &Caller,
     index: &Index,
     wanted: Option<Timestamp>,
 ) -> Result<Option<Timestamp>, ApiError> {
-    if let Some(wanted) = wanted.filter(|wanted| *wanted <= index.now()) {
-        return Err(
-            Violation::invalid("expires_at", &wanted.to_rfc3339(), "choose a moment in the future").into()
-        );
+    if let Some(wanted) = wanted {
+        check_future(wanted, index.now())?;
     }
+
     match (wanted, caller.expires_at(index)) {
         (Some(wanted), Some(bound)) if wanted > bound => {
             // Not `less_than_or_equal_to`: published clients read its value and count as numbers.

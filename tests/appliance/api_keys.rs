@@ -104,6 +104,13 @@ fn a_key_ends_in_time_and_makes_none_that_ends_later() {
     for expires_at in ["2001-01-01T00:00:00Z", "tomorrow"] {
         let refused = admin.post(KEYS, &json!({ "expires_at": expires_at })).expect_status(422);
         assert_eq!(refused.errors("expires_at"), ["invalid"], "{expires_at}");
+        let twice = json!({ "expires_at": expires_at, "name": "x".repeat(256) });
+        let refused = admin.post(KEYS, &twice).expect_status(422);
+        assert_eq!(
+            (refused.errors("expires_at").len(), refused.errors("name").len()),
+            (1, 1),
+            "both at once"
+        );
     }
     service.stop();
 }
