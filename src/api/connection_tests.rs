@@ -197,9 +197,8 @@ pub fn create(caller: Caller, call: Call) -> Answer {
                         runs_begun: 0,
                     },
                 };
-                // Who owns the place that secrets are sent to has read them there.
-                let shown = saved.filter(|_| leads_secrets_elsewhere);
-                let reveal = shown.and_then(|connector| trail.record_reveal(transaction, &connector));
+                let led = saved.filter(|_| leads_secrets_elsewhere);
+                let reveal = led.and_then(|connector| trail.record_led_elsewhere(transaction, &connector));
                 Ok::<_, ApiError>((transaction.put(job).id, settings, reveal))
             }
         };

@@ -237,13 +237,17 @@ pub fn update(caller: Caller, call: Call) -> Answer {
             );
         }
         let connector = caller.commit(&call.app, move |transaction: &mut Transaction<'_>| {
-            let (before, after) = change(transaction.index(), &selector, patch, violations, sees_secrets)?;
+            let Change { before, after, leads_secrets_elsewhere } =
+                change(transaction.index(), &selector, patch, violations, sees_secrets)?;
             let connector = put(transaction, after, most_bytes)?;
             let attributes = before.changed_attributes(&connector);
             if !attributes.is_empty() {
                 trail.record(transaction, AuditKind::ConnectorUpdated, &connector, &attributes);
             }
-            let reveal = trail.record_reveal(transaction, &connector);
+            let reveal = match leads_secrets_elsewhere {
+                true => trail.record_led_elsewhere(transaction, &connector),
+                false => trail.record_reveal(transaction, &connector),
+            };
             Ok::<_, ApiError>((connector, reveal))
         });
         let (connector, reveal) = connector.await?;
@@ -309,14 +313,22 @@ pub fn find(index: &Index, segment: &str) -> Result<Arc<Connector>, ApiError> {
     }
 }
 
-/// The saved connector, and the same with the patch applied, where every rule holds.
+/// What a patch makes of a saved connector.
+struct Change {
+    before: Arc<Connector>,
+    after: Connector,
+    /// Whether a secret key or proxy password stays, and leads to another place.
+    leads_secrets_elsewhere: bool,
+}
+
+/// The saved connector with the patch applied, where every rule holds.
 fn change(
     index: &Index,
     selector: &str,
     patch: ConnectorPatch,
     mut violations: Vec<Violation>,
     sees_secrets: bool,
-) -> Result<(Arc<Connector>, Connector), ApiError> {
+) -> Result<Change, ApiError> {
     let saved = find(index, selector)?;
     let names_secret = patch.secret_key.is_sent();
     let replaces_hidden_text = patch.replaces_hidden_text(&saved.settings);
@@ -334,8 +346,10 @@ fn change(
         violations.push(secret_needed());
     }
     if violations.is_empty() {
-        let changed = saved.changed(name, settings);
-        Ok((saved, changed))
+        let leads_secrets_elsewhere =
+            is_elsewhere && (is_secret_kept || saved.settings.shares_password(&settings));
+        let after = saved.changed(name, settings);
+        Ok(Change { before: saved, after, leads_secrets_elsewhere })
     } else {
         Err(violations.into())
     }

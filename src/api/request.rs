@@ -51,7 +51,7 @@ pub const REVEAL: Parameter = Parameter {
     is_integer: false,
     is_required: false,
     description: "false leaves secrets out of the answer, as for a caller without get_secret_key: then nothing is \
-                  recorded as revealed.",
+                  recorded as revealed, but for a change that leads a secret to another place.",
 };
 
 impl Call {

@@ -18,6 +18,7 @@ const REVEALS_AT_ONCE: usize = 1000;
 pub struct Trail {
     app: Arc<App>,
     who: Who,
+    sees_secrets: bool,
     shows_secrets: bool,
 }
 
@@ -25,7 +26,8 @@ impl Trail {
     /// Of one request.
     pub fn new(caller: &Caller, call: &Call) -> Self {
         let who = caller.who(&call.source);
-        Self { app: Arc::clone(&call.app), who, shows_secrets: call.shows_secrets(caller) }
+        let (sees_secrets, shows_secrets) = (caller.sees_secrets(), call.shows_secrets(caller));
+        Self { app: Arc::clone(&call.app), who, sees_secrets, shows_secrets }
     }
 
     /// Adds an event to a change of the connector.
@@ -40,10 +42,21 @@ impl Trail {
         self.app.audit.record(transaction, &self.who, kind, subject, attributes);
     }
 
-    /// The answer shows the connector's secret to those who may see it, or a test brings it to where they like.
+    /// The answer shows the connector's secret to those who may see it.
     pub fn record_reveal(&self, transaction: &mut Transaction<'_>, connector: &Connector) -> Option<Pending> {
         let audit = &self.app.audit;
         self.shows_secrets.then(|| audit.record_reveal(transaction, &self.who, connector)).flatten()
+    }
+
+    /// The connector's secret goes to where those like who may see it: who has that place reads it there, whatever the
+    /// answer shows.
+    pub fn record_led_elsewhere(
+        &self,
+        transaction: &mut Transaction<'_>,
+        connector: &Connector,
+    ) -> Option<Pending> {
+        let audit = &self.app.audit;
+        self.sees_secrets.then(|| audit.record_reveal(transaction, &self.who, connector)).flatten()
     }
 }
 

@@ -199,10 +199,11 @@ fn who_asks_without_secrets_gets_none_and_leaves_no_reveal() {
     let (list, one) = (format!("{CONNECTORS}?reveal=false"), format!("{CONNECTORS}/a?reveal=false"));
     assert!(is_without(&admin.post(&list, &body).expect_status(201).json()));
     assert!(is_without(&admin.get(&one).expect_status(200).json()));
-    // Whoever may see secrets may go on changing what they belong to.
-    assert!(is_without(&admin.put(&one, &json!({ "url": "other" })).expect_status(200).json()));
     assert!(is_without(&admin.get(&list).expect_status(200).json()["cloud_connectors"][0]));
     assert_eq!(count(&admin, "kind=secret_revealed"), 0);
+    // Whoever may see secrets may go on changing what they belong to. Who has the other place reads them there.
+    assert!(is_without(&admin.put(&one, &json!({ "url": "other" })).expect_status(200).json()));
+    assert_eq!(count(&admin, "kind=secret_revealed"), 1);
     admin.get(&format!("{CONNECTORS}?reveal=no")).expect_status(422).errors("reveal");
     admin.get(&format!("{CONNECTORS}?reveal=false&reveal=true")).expect_status(422).errors("reveal");
     let shown = admin.get(&format!("{CONNECTORS}/a?reveal=true")).expect_status(200).json();

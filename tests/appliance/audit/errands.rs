@@ -33,6 +33,23 @@ fn a_secret_that_a_test_leads_elsewhere_is_recorded_as_shown() {
 }
 
 #[test]
+fn a_change_that_leads_a_secret_elsewhere_is_told_also_where_the_answer_hides_it() {
+    let directory = TestDirectory::new();
+    let service = Service::start(directory.path());
+    let blind = service.with_key(&service.make_key(&["cloud_connectors/*"]));
+    blind.post(CONNECTORS, &secret_body("a")).expect_status(201);
+    let admin = service.admin();
+    let change = |body: Value| {
+        admin.put(&format!("{CONNECTORS}/a?reveal=false"), &body).expect_status(200);
+        count(&admin, "kind=secret_revealed")
+    };
+    assert_eq!(change(json!({ "region": "eu" })), 0);
+    assert_eq!(change(json!({ "url": "http://127.0.0.1:10", "secret_key": "own" })), 0);
+    assert_eq!(change(json!({ "url": "http://127.0.0.1:9" })), 1);
+    service.stop();
+}
+
+#[test]
 fn each_way_elsewhere_counts_and_none_besides() {
     let directory = TestDirectory::new();
     let service = Service::start(directory.path());
