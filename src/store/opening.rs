@@ -52,6 +52,9 @@ pub(super) fn open(
     let mut recovered = recovery::recover(&directory)?;
     let vault = read_vault(&recovered.state)?;
     let (sealer, left_to_do) = unlocking::unlock(recovered.store_id, &vault, way)?;
+    if let Way::KeyFile(place) = way {
+        place.warn_if_open_to_others();
+    }
     let mut index = decode_index(&recovered.state, &sealer)?;
     index.time = Timestamp::from_unix_ms(recovered.position.time_ms);
 
@@ -113,7 +116,6 @@ fn prepare(directory: &DataDirectory, way: Way<'_>) -> Result<(), OpenError> {
 fn remove_unfinished(directory: &Layout, way: Way<'_>) -> Result<(), OpenError> {
     directory::remove_all_unfinished(directory).map_err(|error| OpenError::io(directory.root(), &error))?;
     if let Way::KeyFile(place) = way {
-        place.warn_if_open_to_others();
         place.remove_unfinished();
     }
     Ok(())

@@ -3,6 +3,7 @@
 //! `CONNECTORD_TEST_WRITE_FIXTURE=1` makes it anew; that is right only before the format is released.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
@@ -125,6 +126,8 @@ fn a_directory_of_the_first_released_format_opens() {
     for name in ["sled", "secret.key"] {
         run("cp", &["-r", &text(&kept().join(name)), &text(&data.join(name))]).expect("copied");
     }
+    // A repository keeps no permissions.
+    fs::set_permissions(data.join("secret.key"), fs::Permissions::from_mode(0o600)).expect("set");
     let expected = fs::read_to_string(kept().join("expected.json")).expect("what is expected");
     let expected: Value = serde_json::from_str(&expected).expect("JSON");
     let job_ids = expected["job_ids"].as_array().expect("ids").iter();
