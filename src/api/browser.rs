@@ -54,17 +54,19 @@ pub const HEADERS: [(HeaderName, HeaderValue); 5] = [
     (HeaderName::from_static("cross-origin-resource-policy"), HeaderValue::from_static("same-origin")),
 ];
 
-/// Headers of the console's page in place of those above: it runs its own scripts and styles, speaks with this service,
+/// Header of the console's page in place of that above: it runs its own scripts and styles, speaks with this service,
 /// and nothing else. lit-html, which writes what it shows, is the one that may make trusted types.
-pub const PAGE_HEADERS: [(HeaderName, &str); 2] = [
-    (
-        CONTENT_SECURITY_POLICY,
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; font-src 'none'; \
+pub const PAGE_HEADER: (HeaderName, &str) = (
+    CONTENT_SECURITY_POLICY,
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; font-src 'none'; \
          form-action 'none'; base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; \
          trusted-types lit-html",
-    ),
-    (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
-];
+);
+
+/// Where the page comes over https: no page that opened it has a hold of it. Over http browsers ignore it, with a remark on
+/// their console.
+pub const SECURE_PAGE_HEADER: (HeaderName, &str) =
+    (HeaderName::from_static("cross-origin-opener-policy"), "same-origin");
 
 /// The host that the request is for: of the target where it has one, else of the header (RFC 9112, section 3.2).
 /// Programs may send none.

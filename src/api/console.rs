@@ -1,16 +1,18 @@
 //! The console: the files of `src/console/`, embedded in the program and served to anybody. What is behind them asks the
 //! API, with credentials.
 
+use std::iter;
 use std::sync::OnceLock;
 
 use hyper::body::Bytes;
 use percent_encoding::percent_decode_str;
 
-use crate::api::browser::PAGE_HEADERS;
+use crate::api::browser::{PAGE_HEADER, SECURE_PAGE_HEADER};
 use crate::api::constant::Constant;
 use crate::api::error::ApiError;
 use crate::api::request::Call;
 use crate::api::routes::Answer;
+use crate::config::TlsConfig;
 
 /// A file of the console.
 struct File {
@@ -33,7 +35,7 @@ const FILES: &[File] = &[
     embedded!("fragment.js"),
     embedded!("icon.svg"),
     embedded!("jobs.js"),
-    embedded!("latest.js"),
+    embedded!("lists.js"),
     embedded!("main.js"),
     embedded!("parts.js"),
     embedded!("problems.js"),
@@ -74,7 +76,9 @@ static MADE: [OnceLock<Constant>; FILES.len()] = [const { OnceLock::new() }; FIL
 pub fn page(call: Call) -> Answer {
     Box::pin(async move {
         let reply = made(0).reply(&call.wanted);
-        Ok(PAGE_HEADERS.into_iter().fold(reply, |reply, (name, value)| reply.with_header(name, value)))
+        let is_secure = !matches!(call.app.config.tls, TlsConfig::Off);
+        let headers = iter::once(PAGE_HEADER).chain(is_secure.then_some(SECURE_PAGE_HEADER));
+        Ok(headers.fold(reply, |reply, (name, value)| reply.with_header(name, value)))
     })
 }
 

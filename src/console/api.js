@@ -2,12 +2,16 @@
 
 /** The API's base, relative to the page, so that a proxy may put the service below a path. */
 const BASE = new URL('api/v2/', document.baseURI);
+// Where the address holds a password, fetch refuses it.
+BASE.username = '';
+BASE.password = '';
 /** No answer after this time is taken for none. */
 const TIMEOUT_MS = 30_000;
 
 /** The value of the Authorization header; `null` while nobody is signed in. */
 let authorization = null;
 let onShutOut = () => {};
+let onRefused = () => {};
 
 /** An answer that is an error: what it says, by attribute where it is about one. */
 export class ApiError extends Error {
@@ -19,6 +23,7 @@ export class ApiError extends Error {
     /** Attribute to a list of problems. */
     this.details = body?.details ?? {};
     this.retryAfterSecs = Number(headers?.get('Retry-After')) || null;
+    /** Finds the request in the service's log. */
     this.requestId = headers?.get('X-Request-Id') ?? null;
   }
 }
@@ -49,6 +54,11 @@ export function useCredentials(value) {
 /** What to do when credentials that worked are refused. */
 export function whenShutOut(act) {
   onShutOut = act;
+}
+
+/** What to do when a scope is missing. */
+export function whenRefused(act) {
+  onRefused = act;
 }
 
 /**
@@ -87,10 +97,13 @@ export async function request(method, path, { query, body, signal, credentials }
   }
   if (response.ok) return { status: response.status, body: answer, headers: response.headers };
   if (response.status === 401 && !credentials && authorization === sent) onShutOut();
+  if (response.status === 403 && method === 'GET') onRefused();
   throw new ApiError(response.status, answer, response.headers);
 }
 
 /** The path of a connector, by id or name. */
 export function connectorPath(selector) {
+  // Segments like these would name another path; no connector is called so.
+  if (selector === '.' || selector === '..') throw new ApiError(404, { messages: ['There is no such connector'] });
   return `cloud_connectors/${encodeURIComponent(selector)}`;
 }

@@ -26,7 +26,11 @@ export function goTo(path, query) {
 
 /** Says in the address what the view shows now, without a step in the history and without opening it anew. */
 export function showAs(path, query) {
-  history.replaceState(null, '', address(path, query));
+  try {
+    history.replaceState(null, '', address(path, query));
+  } catch {
+    // Some browsers refuse it where somebody types very fast; the view is right all the same.
+  }
 }
 
 function decode(segment) {

@@ -2,8 +2,8 @@
 
 import { html, nothing } from './vendor/lit-html/lit-html.js';
 import { ApiError, request } from './api.js';
-import { announce, bytes, number, problem, sentence } from './parts.js';
-import { labelOf } from './providers.js';
+import { announce, bytes, capitalized, number, problem, remark, sentence } from './parts.js';
+import { inFormWords, labelOf } from './providers.js';
 
 const FIRST_PAUSE_MS = 200;
 const LAST_PAUSE_MS = 1_500;
@@ -59,10 +59,6 @@ export function followJob(redraw) {
       return state;
     },
 
-    get isBusy() {
-      return state !== null && (state.phase === 'starting' || state.phase === 'running');
-    },
-
     /** Starts a test of what `body` says; `onStarted` gets the job's id. Problems of the body are thrown. */
     async start(body, onStarted) {
       const before = state;
@@ -82,6 +78,7 @@ export function followJob(redraw) {
         onStarted(answer.body.job_id);
         set({ phase: 'running', jobId: answer.body.job_id, job: answer.body });
         await follow(answer.body.job_id, signal);
+        focusVerdict();
       });
       if (refusal !== null) throw refusal;
     },
@@ -121,25 +118,30 @@ function pause(ms, signal) {
 }
 
 /**
- * Draws a followed test. `fieldButton(attribute)` gives the way to a field of the connector, or nothing; `again` starts
- * the test anew where that is possible.
+ * Draws a followed test of a connector of this provider. `fieldButton(attribute)` gives the way to a field of the connector, or
+ * nothing; `again` starts the test anew where that is possible.
  */
-export function drawJob(follower, { fieldButton = () => nothing, again = null } = {}) {
+export function drawJob(follower, { provider, fieldButton = () => nothing, again = null, isOutdated = false }) {
   const { state } = follower;
   if (state === null) return nothing;
-  return html`<section class="job" aria-label="Test">${drawPhase(follower, state, fieldButton, again)}</section>`;
+  const words = (text) => sentence(inFormWords(provider, text));
+  return html`
+    <section class="job" aria-label="Test">
+      ${isOutdated ? remark(html`<p>This was the test of other values than the form has now.</p>`) : nothing}
+      ${drawPhase(follower, state, { words, fieldButton, again })}
+    </section>`;
 }
 
-function drawPhase(follower, state, fieldButton, again) {
+function drawPhase(follower, state, { words, fieldButton, again }) {
   switch (state.phase) {
     case 'starting':
       return html`<p>Starting the test…</p><progress aria-label="Test"></progress>`;
     case 'running':
       return drawRunning(state.job);
     case 'failed':
-      return drawFailure(state.failure, fieldButton);
+      return drawFailure(state.failure, words, fieldButton);
     case 'completed':
-      return drawBuckets(follower, state, fieldButton);
+      return drawBuckets(follower, state, words, fieldButton);
     default:
       return state.error instanceof ApiError && state.error.status === 404
         ? html`<div class="notice" role="note"><p>This test is not kept any more: results go after a day.</p>
@@ -169,17 +171,17 @@ const STAGES = {
   answer: 'when the answer was read',
 };
 
-function drawFailure(failure, fieldButton) {
+function drawFailure(failure, words, fieldButton) {
   const notes = failure.notes ?? [];
   // Programs that know only `message` get hint and notes in it too; here each has a place of its own.
   const what = withoutEnds(failure.message, [...notes.map((note) => note.message).reverse(), failure.hint]);
   return html`
     <div class="verdict failed">
       <h2 tabindex="-1">The test failed</h2>
-      <p><strong>${sentence(what)}</strong></p>
-      ${failure.hint ? html`<p class="verdict-hint">${sentence(capitalised(failure.hint))} ${fieldButton(failure.attribute)}</p>` : nothing}
+      <p><strong>${words(what)}</strong></p>
+      ${failure.hint ? html`<p class="verdict-hint">${words(capitalized(failure.hint))} ${fieldButton(failure.attribute)}</p>` : nothing}
       <p class="hint">It came to an end ${STAGES[failure.stage] ?? `at ${failure.stage}`}. Code: <code>${failure.code}</code></p>
-      ${drawNotes(notes, fieldButton)}
+      ${drawNotes(notes, words, fieldButton)}
     </div>`;
 }
 
@@ -188,18 +190,14 @@ function withoutEnds(message, ends) {
   return ends.filter(Boolean).reduce((text, end) => (text.endsWith(end) ? text.slice(0, -end.length).trimEnd() : text), message);
 }
 
-function capitalised(text) {
-  return text.charAt(0).toUpperCase() + text.slice(1);
-}
-
-function drawNotes(notes, fieldButton) {
+function drawNotes(notes, words, fieldButton) {
   if (notes.length === 0) return nothing;
   return html`
     <h3>To be known besides</h3>
-    <ul>${notes.map((note) => html`<li>${sentence(note.message)} ${fieldButton(note.attribute)}</li>`)}</ul>`;
+    <ul>${notes.map((note) => html`<li>${words(note.message)} ${fieldButton(note.attribute)}</li>`)}</ul>`;
 }
 
-function drawBuckets(follower, { buckets, notes }, fieldButton) {
+function drawBuckets(follower, { buckets, notes }, words, fieldButton) {
   const shown = buckets.slice(0, follower.rows);
   const has = (attribute) => buckets.some((bucket) => bucket[attribute] !== null);
   const columns = [
@@ -213,7 +211,7 @@ function drawBuckets(follower, { buckets, notes }, fieldButton) {
   return html`
     <div class="verdict completed">
       <h2 tabindex="-1">It works: ${number(buckets.length)} ${buckets.length === 1 ? 'bucket' : 'buckets'}</h2>
-      ${drawNotes(notes, fieldButton)}
+      ${drawNotes(notes, words, fieldButton)}
       ${buckets.length === 0
         ? html`<p>The service answers, and the credentials are right. There is no bucket that they may see.</p>`
         : html`
@@ -232,6 +230,11 @@ function drawBuckets(follower, { buckets, notes }, fieldButton) {
                   Show more (${number(buckets.length - shown.length)} left)</button>`
               : nothing}`}
     </div>`;
+}
+
+/** Leads to the end of a test whoever does nothing else by now. */
+function focusVerdict() {
+  if (document.activeElement === document.body) document.querySelector('.verdict h2')?.focus();
 }
 
 /** A button that leads to the field that a hint is about. */

@@ -1,11 +1,12 @@
 // The console's start: which view the address asks for, the frame around it, and who is signed in.
 //
 // A view is a function `open(route, redraw)` that gives `{ title, draw }` and, where it needs them, `update(route)` (it
-// shows another address itself and says so by true) and `close()`. Its state is its own; `redraw` shows it.
+// shows another address itself and says so by true), `resume()` (its caller has signed in again, or the network is back) and
+// `close()`. Its state is its own; `redraw` shows it, as long as the view is open.
 
 import { html, nothing, render } from './vendor/lit-html/lit-html.js';
-import { whenShutOut } from './api.js';
-import { address, current } from './fragment.js';
+import { whenRefused, whenShutOut } from './api.js';
+import { address, current, showAs } from './fragment.js';
 import { announce } from './parts.js';
 import { identity, session } from './session.js';
 import { openConnector } from './views/connector.js';
@@ -23,8 +24,8 @@ const root = document.getElementById('console');
 let view = null;
 /** What the sign-in says besides, after the credentials stopped working. */
 let notice = null;
-/** Whose view is kept while they have to sign in again. */
-let lockedFor = null;
+/** Whose view is kept while they have to sign in again: `{ identity, way, hash }`. */
+let locked = null;
 let signIn = null;
 
 const NAVIGATION = [
@@ -109,11 +110,17 @@ function focusHeading() {
   root.querySelector('h1')?.focus();
 }
 
-function openView({ keepFocus = false } = {}) {
-  if (session.me === null) return redraw();
+function openView() {
+  if (session.me === null) {
+    redraw();
+    return;
+  }
   const route = current();
   const open = viewFor(route);
-  if (view !== null && view.open === open && view.update?.(route)) return redraw();
+  if (view !== null && view.open === open && view.update?.(route)) {
+    redraw();
+    return;
+  }
   view?.close?.();
   let isOpen = false;
   const opened = open(route, () => {
@@ -123,21 +130,20 @@ function openView({ keepFocus = false } = {}) {
   view = opened;
   isOpen = true;
   redraw();
-  if (!keepFocus) focusHeading();
-  return undefined;
+  focusHeading();
 }
 
 function showSignIn() {
-  signIn = openSignIn({ notice, onSignedIn }, () => {
+  signIn = openSignIn({ notice, way: locked?.way, onSignedIn }, () => {
     if (session.me === null) redraw();
   });
   redraw();
-  root.querySelector('input')?.focus();
+  root.querySelector('input:not([type=radio])')?.focus();
 }
 
 function onSignedIn() {
-  const isSame = lockedFor !== null && lockedFor === identity(session.me);
-  lockedFor = null;
+  const isSame = locked !== null && locked.identity === identity(session.me) && locked.hash === location.hash;
+  locked = null;
   notice = null;
   announce(`Signed in as ${session.me.name}`);
   if (isSame && view !== null) {
@@ -153,21 +159,30 @@ function onSignedIn() {
 function signOut() {
   view?.close?.();
   view = null;
-  lockedFor = null;
+  locked = null;
+  notice = null;
   session.signOut();
+  // The next one who signs in here need not see where this one was.
+  showAs([]);
   announce('Signed out');
   showSignIn();
 }
 
 whenShutOut(() => {
   if (session.me === null) return;
-  lockedFor = identity(session.me);
-  notice = `${session.me.credential === 'api_key' ? 'The API key' : 'The password'} does not work any more. Sign in again; what you typed is kept.`;
+  const isKey = session.me.credential === 'api_key';
+  locked = { identity: identity(session.me), way: isKey ? 'key' : 'password', hash: location.hash };
+  notice = `${isKey ? 'The API key' : 'The password'} does not work any more. Sign in again; what you typed is kept.`;
   session.lock();
   showSignIn();
 });
 
+// Scopes may have changed since the sign-in: then the page offers other things.
+whenRefused(() => session.refresh().then(redraw, () => {}));
+
 window.addEventListener('hashchange', () => openView());
 // What a view could not load while the network was away, it loads now.
 window.addEventListener('online', () => session.me !== null && view?.resume?.());
+// Browsers keep a page that was left, for the Back button: nobody is signed in there any more.
+window.addEventListener('pagehide', () => session.me !== null && signOut());
 showSignIn();

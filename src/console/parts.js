@@ -1,4 +1,4 @@
-// Pieces that several views are made of. They hold no state but what the browser keeps in the elements.
+// Pieces that several views are made of.
 
 import { html, nothing } from './vendor/lit-html/lit-html.js';
 import { ifDefined } from './vendor/lit-html/directives/if-defined.js';
@@ -75,10 +75,12 @@ export function snippet(title, text, note) {
 /** What went wrong with a request, in words, and what can be done. */
 export function problem(error, retry) {
   const isAbsent = error instanceof Unreachable;
-  const waiting = error instanceof ApiError && error.retryAfterSecs ? ` Try again in ${error.retryAfterSecs} s.` : '';
+  const isTold = / in \d+ s\b/.test(error.message);
+  const waiting = error instanceof ApiError && error.retryAfterSecs && !isTold ? ` Try again in ${error.retryAfterSecs} s.` : '';
   return html`
     <div class="notice problem" role="alert">
       <p><strong>${isAbsent ? 'No answer.' : 'That did not work.'}</strong> ${sentence(error.message)}${waiting}</p>
+      ${error.status >= 500 && error.requestId ? html`<p class="hint">In the service’s log it is the request <code>${error.requestId}</code>.</p>` : nothing}
       ${retry ? html`<button type="button" class="small" @click=${retry}>Try again</button>` : nothing}
     </div>`;
 }
@@ -91,6 +93,11 @@ export function remark(content) {
 /** While something loads. */
 export function loading(what) {
   return html`<p aria-busy="true" class="loading">${what}</p>`;
+}
+
+/** A text with a capital at its beginning. */
+export function capitalized(text) {
+  return text.charAt(0).toUpperCase() + text.slice(1);
 }
 
 /** A text with one point at its end. */
@@ -175,6 +182,8 @@ export function confirmation({ id, title, text, name, button, act }, redraw) {
   let isBusy = false;
   const element = () => document.getElementById(id);
   const close = () => element()?.close();
+  // What comes of it is shown in the dialog.
+  const keepOpen = (event) => isBusy && event.preventDefault();
   const submit = async (event) => {
     event.preventDefault();
     if (isBusy) return;
@@ -195,6 +204,7 @@ export function confirmation({ id, title, text, name, button, act }, redraw) {
     }
     isBusy = false;
     redraw();
+    if (error !== null && !element()?.open) element()?.showModal();
   };
   return {
     open() {
@@ -204,7 +214,7 @@ export function confirmation({ id, title, text, name, button, act }, redraw) {
       element()?.showModal();
     },
     draw: () => html`
-      <dialog id=${id} aria-labelledby="${id}-title" @close=${redraw}>
+      <dialog id=${id} aria-labelledby="${id}-title" @cancel=${keepOpen} @close=${redraw}>
         <article>
           <h2 id="${id}-title">${title}</h2>
           <form @submit=${submit} novalidate>
@@ -217,7 +227,7 @@ export function confirmation({ id, title, text, name, button, act }, redraw) {
             ${error !== null && (name === undefined || error instanceof ApiError || error instanceof Unreachable) ? problem(error) : nothing}
             <div class="buttons">
               <button type="submit" class="danger" aria-busy=${isBusy ? 'true' : nothing}>${button}</button>
-              <button type="button" class="secondary" ?autofocus=${name === undefined} @click=${close}>Keep it</button>
+              <button type="button" class="secondary" ?autofocus=${name === undefined} ?disabled=${isBusy} @click=${close}>Keep it</button>
             </div>
           </form>
         </article>

@@ -86,10 +86,11 @@ export function endpointOf(connector) {
   return providerOf(connector.provider).wellKnown?.({ region: region ?? '', access_key: access_key ?? '' }) ?? null;
 }
 
-/** How a Swift service is asked, by its address: its S3 API, TempAuth or Keystone. */
+/** How a Swift service is asked, by its address, as the service decides it: its S3 API, TempAuth or Keystone. */
 export function swiftWay(url) {
-  if (/\/v3\/?$/.test(url ?? '')) return 'keystone';
-  return /\/auth\/v1(\.0)?\/?$/.test(url ?? '') ? 'tempauth' : 's3';
+  const path = (url ?? '').replace(/\/+$/, '');
+  if (/\/v3(\/auth\/tokens)?$/.test(path)) return 'keystone';
+  return /\/(v1\.0|auth\/v1|auth\/1\.0|auth)$/.test(path) ? 'tempauth' : 's3';
 }
 
 /** Amazon's partitions have domains of their own (China, the European Sovereign Cloud). */
@@ -97,6 +98,12 @@ function amazonEndpoint(region) {
   if (!HOST_LABEL.test(region)) return null;
   const domain = region.startsWith('cn-') ? 'amazonaws.com.cn' : region.startsWith('eusc-') ? 'amazonaws.eu' : 'amazonaws.com';
   return `https://s3.${region}.${domain}`;
+}
+
+/** A text of the service, with the form's names in place of the API's. */
+export function inFormWords(id, text) {
+  const withLabels = text.replace(/\b(url_proxy|url|secret_key|access_key)\b(?!=)/g, (attribute) => `“${labelOf(id, attribute)}”`);
+  return PROVIDERS.reduce((words, provider) => words.replaceAll(provider.id, provider.name), withLabels);
 }
 
 /** What the form calls an attribute. */

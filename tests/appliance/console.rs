@@ -144,7 +144,6 @@ fn the_page_runs_its_own_files_alone() {
         ("x-frame-options", "DENY"),
         ("referrer-policy", "no-referrer"),
         ("cross-origin-resource-policy", "same-origin"),
-        ("cross-origin-opener-policy", "same-origin"),
     ] {
         assert_eq!(page.header(name), Some(value), "{name}");
     }

@@ -153,7 +153,7 @@ export class Detour {
  * Debian's chromium with a new profile, so that nothing is remembered. The names in `hosts` lead to this machine, all
  * others nowhere. playwright-core is looked for in the folder that CONNECTORD_TEST_NPM names, else as usual.
  */
-export async function launchBrowser(hosts) {
+export async function launchBrowser(hosts, options = {}) {
   const from = process.env.CONNECTORD_TEST_NPM ?? path.dirname(fileURLToPath(import.meta.url));
   const { chromium } = createRequire(path.join(from, 'package.json'))('playwright-core');
   const profile = await temporaryDirectory();
@@ -161,6 +161,7 @@ export async function launchBrowser(hosts) {
   const context = await chromium.launchPersistentContext(profile.directory, {
     executablePath: process.env.CONNECTORD_TEST_CHROMIUM ?? '/usr/bin/chromium',
     headless: true,
+    ...options,
     chromiumSandbox: false,
     args: [
       '--disable-gpu',

@@ -14,10 +14,14 @@ const READERS_SHOWN = 50;
 /** Opens the view. */
 export function openConnector(route, redraw) {
   const selector = route.path[1];
-  const shown = { connector: null, error: null, secrets: null, revealError: null, readers: null };
+  const shown = { connector: null, error: null, secrets: null, revealError: null, readers: null, readersError: null };
+  let isRevealing = false;
 
   const load = async () => {
+    if (!session.can('cloud_connectors', 'show')) return;
     shown.error = null;
+    // What was revealed may be another one by now.
+    shown.secrets = null;
     try {
       ({ body: shown.connector } = await request('GET', connectorPath(selector), { query: { reveal: 'false' } }));
       redraw();
@@ -28,11 +32,18 @@ export function openConnector(route, redraw) {
     redraw();
   };
   const loadReaders = async () => {
-    const { body } = await request('GET', `${connectorPath(shown.connector.id)}/secret_readers`, { query: { limit: READERS_SHOWN } });
-    shown.readers = body;
+    try {
+      const { body } = await request('GET', `${connectorPath(shown.connector.id)}/secret_readers`, { query: { limit: READERS_SHOWN } });
+      shown.readers = body;
+      shown.readersError = null;
+    } catch (error) {
+      shown.readersError = error;
+    }
   };
   /** From now on the secret is in the page's memory, and the audit trail says so. */
   const reveal = async () => {
+    if (isRevealing) return;
+    isRevealing = true;
     shown.revealError = null;
     try {
       ({ body: shown.secrets } = await request('GET', connectorPath(shown.connector.id)));
@@ -41,15 +52,18 @@ export function openConnector(route, redraw) {
     } catch (error) {
       shown.revealError = error;
     }
+    isRevealing = false;
     redraw();
+    focusIn('secret_key');
   };
   const hide = () => {
     shown.secrets = null;
     redraw();
+    focusIn('secret_key');
   };
   const removal = destruction(redraw, () => goTo(['connectors']));
 
-  if (session.can('cloud_connectors', 'show')) load();
+  load();
   return {
     get title() {
       return shown.connector?.name ?? 'Connector';
@@ -72,10 +86,15 @@ export function openConnector(route, redraw) {
   };
 }
 
+/** The button that was pressed is gone: the one in its place takes the focus. */
+function focusIn(attribute) {
+  if (document.activeElement === document.body) document.querySelector(`[data-attribute="${attribute}"] button`)?.focus();
+}
+
 function actions({ id, ...connector }, removal) {
   return html`
     <div class="buttons">
-      ${session.can('cloud_connectors', 'test') ? buttonTo('Test', ['connectors', id, 'test'], { kind: 'small' }) : nothing}
+      ${session.can('cloud_connectors', 'test') ? buttonTo('Test', ['connectors', id, 'test'], { kind: 'small', first: () => session.wantTest(id) }) : nothing}
       ${session.can('cloud_connectors', 'update') ? buttonTo('Edit', ['connectors', id, 'edit'], { kind: 'secondary outline small' }) : nothing}
       ${session.can('cloud_connectors', 'destroy')
         ? html`<button type="button" class="danger outline small" @click=${() => removal.ask({ id, ...connector })}>Destroy</button>`
@@ -86,7 +105,7 @@ function actions({ id, ...connector }, removal) {
 function body(shown, reveal, hide) {
   const { connector, secrets } = shown;
   const known = secrets ?? connector;
-  const row = (attribute, value, kind = 'verbatim') => html`<div><dt>${labelOf(connector.provider, attribute)}</dt><dd class=${kind}>${value ?? html`<span class="unset">–</span>`}</dd></div>`;
+  const row = (attribute, value, kind = 'verbatim') => html`<div data-attribute=${attribute}><dt>${labelOf(connector.provider, attribute)}</dt><dd class=${kind}>${value ?? html`<span class="unset">–</span>`}</dd></div>`;
   return html`
     <dl class="attributes">
       ${row('provider', providerOf(connector.provider).name, 'plain')}
@@ -98,7 +117,7 @@ function body(shown, reveal, hide) {
       ${row('options', known.options)}
     </dl>
     ${shown.revealError === null ? nothing : problem(shown.revealError)}
-    ${drawReaders(shown.readers)}
+    ${shown.readersError === null ? drawReaders(shown.readers) : problem(shown.readersError)}
     <h2>Use it elsewhere</h2>
     ${secrets === null
       ? html`<p class="hint">The secret stands as a placeholder${session.can('cloud_connectors', 'get_secret_key') ? ' until you reveal it' : ''}. Put the name of a bucket where it says BUCKET.</p>`
@@ -109,7 +128,7 @@ function body(shown, reveal, hide) {
 function secretValue({ connector, secrets }, reveal, hide) {
   if (!session.can('cloud_connectors', 'get_secret_key')) return html`<span class="unset">not for this key to see</span>`;
   if (secrets === null) {
-    return html`<span aria-hidden="true">••••••••</span>
+    return html`<span class="unset">hidden, if one is saved</span>
       <button type="button" class="small outline" aria-label="Reveal the secret of ${connector.name}" @click=${reveal}>Reveal</button>`;
   }
   return html`

@@ -1,13 +1,13 @@
 // Adding and changing a connector, in a form that fits its provider; it can be tested before it is saved.
 
-import { html, nothing } from '../vendor/lit-html/lit-html.js';
+import { html, noChange, nothing } from '../vendor/lit-html/lit-html.js';
 import { live } from '../vendor/lit-html/directives/live.js';
-import { ApiError, connectorPath, request } from '../api.js';
-import { goTo, showAs } from '../fragment.js';
+import { ApiError, Unreachable, connectorPath, request } from '../api.js';
+import { address, goTo, showAs } from '../fragment.js';
 import { drawJob, followJob, toField } from '../jobs.js';
 import { announce, buttonTo, field, loading, problem, remark } from '../parts.js';
 import { problemsByAttribute } from '../problems.js';
-import { PROVIDERS, labelOf, providerOf } from '../providers.js';
+import { PROVIDERS, inFormWords, labelOf, providerOf } from '../providers.js';
 import { session } from '../session.js';
 import { drawProbing, probedNames } from './probing.js';
 
@@ -25,7 +25,13 @@ export function openConnectorForm(route, redraw) {
     draft,
     /** What is saved; `null` for a new connector, or while it loads. */
     saved: null,
-    values: session.draft(draft) ?? { ...EMPTY },
+    values: { ...EMPTY },
+    /** Whether the form shows what was typed before, and not saved. */
+    hasDraft: false,
+    /** What the test was of; `null` for one that the address named. */
+    tested: null,
+    /** Answers that come later neither lead anywhere nor say anything. */
+    isOpen: true,
     isLoading: selector !== null,
     loadError: null,
     problems: {},
@@ -42,7 +48,7 @@ export function openConnectorForm(route, redraw) {
     try {
       const { body } = await request('GET', connectorPath(selector), { query: { reveal: 'false' } });
       form.saved = body;
-      form.values = session.draft(draft) ?? valuesOf(body);
+      takeDraft(form);
       form.isLoading = false;
       redraw();
       const wanted = route.query.get('field');
@@ -53,7 +59,8 @@ export function openConnectorForm(route, redraw) {
       redraw();
     }
   };
-  if (selector !== null) load();
+  if (selector === null) takeDraft(form);
+  else load();
   const jobId = route.query.get('job');
   if (jobId !== null) form.job.find(jobId);
 
@@ -69,8 +76,15 @@ export function openConnectorForm(route, redraw) {
       if (isSame && wanted !== null) focusField(wanted);
       return isSame;
     },
-    close: () => form.job.stop(),
-    resume: redraw,
+    close() {
+      form.isOpen = false;
+      form.job.stop();
+    },
+    resume() {
+      form.error = null;
+      if (form.loadError === null) redraw();
+      else load();
+    },
     draw: () => draw(form, selector, load),
   };
 }
@@ -79,10 +93,23 @@ function valuesOf(connector) {
   return { ...EMPTY, provider: connector.provider, ...Object.fromEntries(TEXTS.map((name) => [name, connector[name] ?? ''])) };
 }
 
+/** Takes up what was typed before. What somebody else has changed meanwhile stays changed, but for the same fields. */
+function takeDraft(form) {
+  const saved = form.saved === null ? { ...EMPTY } : valuesOf(form.saved);
+  const draft = session.draft(form.draft);
+  form.before = saved;
+  form.hasDraft = draft !== undefined;
+  form.values = draft === undefined
+    ? saved
+    : Object.fromEntries(Object.entries(draft.values).map(([name, value]) => [name, value === draft.before[name] ? saved[name] : value]));
+}
+
 /** The attributes that differ from what is saved; all that are set, of a new connector. */
 function changes({ saved, values }) {
   const before = saved === null ? { ...EMPTY, provider: null } : valuesOf(saved);
-  const changed = Object.fromEntries(['provider', ...TEXTS].filter((name) => values[name] !== before[name]).map((name) => [name, values[name]]));
+  // A space that was pasted along is not seen.
+  const trimmed = Object.fromEntries(['provider', ...TEXTS].map((name) => [name, values[name].trim()]));
+  const changed = Object.fromEntries(Object.entries(trimmed).filter(([name, value]) => value !== before[name]));
   if (values.secret_key !== '') changed.secret_key = values.secret_key;
   else if (values.removesSecret) changed.secret_key = null;
   return changed;
@@ -90,13 +117,16 @@ function changes({ saved, values }) {
 
 function set(form, name, value) {
   form.values = { ...form.values, [name]: value };
-  session.keepDraft(form.draft, form.values);
+  // The typed secret counts.
+  if (name === 'secret_key' && value !== '') form.values.removesSecret = false;
+  session.keepDraft(form.draft, { before: form.before, values: form.values });
   if (form.problems[name]) form.problems = { ...form.problems, [name]: undefined };
   form.redraw();
 }
 
 /** Shows what the service refused: all problems at their fields, the first one in focus. */
 function showRefusal(form, error) {
+  if (!form.isOpen) return;
   if (!(error instanceof ApiError) || error.status !== 422) {
     form.error = error;
     form.redraw();
@@ -104,7 +134,8 @@ function showRefusal(form, error) {
   }
   const labels = Object.fromEntries(ATTRIBUTES.map((name) => [name, labelOf(form.values.provider, name)]));
   const { base, ...problems } = problemsByAttribute(error, { ...labels, probe_buckets: 'Buckets' });
-  form.problems = problems;
+  const inWords = (texts) => texts.map((text) => inFormWords(form.values.provider, text));
+  form.problems = Object.fromEntries(Object.entries(problems).map(([name, texts]) => [name, inWords(texts)]));
   form.error = base === undefined ? null : new Error(base.join('. '));
   form.redraw();
   const first = [...ATTRIBUTES, 'probe_buckets'].find((name) => problems[name] !== undefined);
@@ -123,9 +154,11 @@ async function save(event, form) {
   try {
     const path = form.saved === null ? 'cloud_connectors' : connectorPath(form.saved.id);
     // An empty name is sent too, so that all problems come at once.
-    const body = { ...(form.saved === null ? { name: form.values.name } : {}), ...changes(form) };
+    const body = { ...(form.saved === null ? { name: form.values.name.trim() } : {}), ...changes(form) };
+    const owner = session.me;
     const answer = await request(form.saved === null ? 'POST' : 'PUT', path, { body, query: { reveal: 'false' } });
-    session.keepDraft(form.draft, null);
+    if (session.me === owner) session.keepDraft(form.draft, null);
+    if (!form.isOpen) return;
     form.values = { ...EMPTY };
     announce(`${answer.body.name} is saved`);
     goTo(session.can('cloud_connectors', 'show') ? ['connectors', answer.body.id] : ['connectors']);
@@ -142,9 +175,9 @@ async function test(form) {
   const body = { ...changed, ...(form.saved === null ? {} : { id: form.saved.id }) };
   const probed = probedNames(form.values.probed);
   if (probed.length > 0) body.probe_buckets = probed;
+  form.tested = form.values;
   try {
     await form.job.start(body, form.onStarted);
-    document.querySelector('.verdict h2')?.focus();
   } catch (error) {
     showRefusal(form, error);
   }
@@ -171,13 +204,20 @@ function draw(form, selector, load) {
   const cancel = () => session.keepDraft(form.draft, null);
   return html`
     ${heading}
+    ${form.hasDraft
+      ? remark(html`<p>This is what you typed before; it is not saved yet.</p>
+          <button type="button" class="secondary small" @click=${() => dropDraft(form)}>Forget it</button>`)
+      : nothing}
     <form class="connector-form" @submit=${(event) => save(event, form)} novalidate autocomplete="off">
       ${drawFields(form)}
       ${form.error === null ? nothing : problem(form.error)}
+      ${isNew && form.error instanceof Unreachable
+        ? remark(html`<p>It may have been saved all the same: look for it in <a href=${address(['connectors'])}>the list</a>.</p>`)
+        : nothing}
       <div class="buttons">
         <button type="submit" aria-busy=${form.isSaving ? 'true' : nothing}>${isNew ? 'Save the connector' : 'Save the changes'}</button>
         ${session.can('cloud_connectors', 'test')
-          ? html`<button type="button" class="outline" ?disabled=${form.job.isBusy} @click=${() => test(form)}>Test it first</button>`
+          ? html`<button type="button" class="outline" @click=${() => test(form)}>Test it first</button>`
           : nothing}
         ${buttonTo('Cancel', isNew ? ['connectors'] : ['connectors', form.saved.id], { kind: 'secondary outline', first: cancel })}
       </div>
@@ -186,9 +226,23 @@ function draw(form, selector, load) {
         : nothing}
     </form>
     ${drawJob(form.job, {
+      provider: form.values.provider,
+      isOutdated: isOutdated(form),
       fieldButton: (attribute) => toField(attribute, form.values.provider, focusField),
       again: () => test(form),
     })}`;
+}
+
+function dropDraft(form) {
+  session.keepDraft(form.draft, null);
+  takeDraft(form);
+  form.problems = {};
+  form.redraw();
+}
+
+/** Whether the form holds other values by now than those that the test was of. */
+function isOutdated({ tested, values }) {
+  return tested === null || Object.keys(values).some((name) => name !== 'name' && values[name] !== tested[name]);
 }
 
 function drawFields(form) {
@@ -197,6 +251,8 @@ function drawFields(form) {
   const wellKnown = provider.wellKnown?.({ region: values.region, access_key: values.access_key }) ?? null;
   const input = (name, extra = {}) =>
     field({ form: FORM, name, label: labelOf(values.provider, name), value: values[name], problems: problems[name], onInput: (value) => set(form, name, value), ...extra });
+  // Once open it stays so: nobody wants it folded up while they empty a field.
+  const isNeeded = values.url_proxy !== '' || values.options !== '' || Boolean(problems.url_proxy) || Boolean(problems.options);
   return html`
     ${input('name', { placeholder: 'NAS backup', required: true, hint: 'What tools ask for. Unique, and not only digits.' })}
     <div class="field" data-attribute="provider">
@@ -214,7 +270,7 @@ function drawFields(form) {
     ${provider.region === null && values.region === ''
       ? nothing
       : input('region', { placeholder: provider.region?.placeholder, hint: provider.region?.hint ?? 'This provider has no regions.' })}
-    <details ?open=${values.url_proxy !== '' || values.options !== '' || Boolean(problems.url_proxy) || Boolean(problems.options)}>
+    <details open=${isNeeded ? '' : noChange}>
       <summary>Proxy and mount options</summary>
       ${input('url_proxy', { placeholder: 'http://proxy.lan:3128', hint: 'Only where the service is reached through a proxy: an http, https or socks5 address.' })}
       ${input('options', { placeholder: 'use_path_request_style,nomultipart', hint: 'Options of s3fs, separated by commas, as after -o.' })}

@@ -9,7 +9,10 @@ import { loading, problem, remark } from '../parts.js';
 import { session } from '../session.js';
 import { drawProbing, probedNames } from './probing.js';
 
-/** Opens `connectors/ID/test`, which starts a test, or `connectors/ID/test/JOB`, which finds one. */
+/**
+ * Opens `connectors/ID/test`, which starts a test where a button led here, or `connectors/ID/test/JOB`, which finds one. An
+ * address alone starts none: any page may lead to it, and a test sends credentials out.
+ */
 export function openConnectorTest(route, redraw) {
   const [, selector, , jobId] = route.path;
   let connector = null;
@@ -17,6 +20,7 @@ export function openConnectorTest(route, redraw) {
   let refusal = null;
   let probed = '';
   const job = followJob(redraw);
+  const isWanted = session.takeWantedTest(selector);
 
   const start = async () => {
     refusal = null;
@@ -24,7 +28,6 @@ export function openConnectorTest(route, redraw) {
     try {
       await job.start({ id: connector.id, ...(names.length > 0 ? { probe_buckets: names } : {}) }, (id) =>
         showAs(['connectors', connector.id, 'test', id]));
-      document.querySelector('.verdict h2')?.focus();
     } catch (caught) {
       refusal = caught;
       redraw();
@@ -35,7 +38,7 @@ export function openConnectorTest(route, redraw) {
     try {
       ({ body: connector } = await request('GET', connectorPath(selector), { query: { reveal: 'false' } }));
       redraw();
-      if (job.state === null) start();
+      if (job.state === null && isWanted) start();
     } catch (caught) {
       error = caught;
       redraw();
@@ -54,7 +57,7 @@ export function openConnectorTest(route, redraw) {
     close: () => job.stop(),
     resume() {
       if (job.state?.jobId) job.find(job.state.jobId);
-      else if (connector === null) load();
+      if (connector === null) load();
     },
     draw: () => html`
       <div class="title-row">
@@ -73,6 +76,7 @@ export function openConnectorTest(route, redraw) {
     const refusedNames = refusal instanceof ApiError && refusal.details.probe_buckets !== undefined;
     return html`
       ${drawJob(job, {
+        provider: connector.provider,
         fieldButton: (attribute) =>
           session.can('cloud_connectors', 'update')
             ? toField(attribute, connector.provider, () => goTo(['connectors', connector.id, 'edit'], { field: attribute }))
@@ -81,7 +85,7 @@ export function openConnectorTest(route, redraw) {
       })}
       ${refusal === null || refusedNames ? nothing : problem(refusal)}
       <div class="buttons">
-        <button type="button" class="outline" ?disabled=${job.isBusy} @click=${start}>Test again</button>
+        <button type="button" class="outline" @click=${start}>${job.state === null ? 'Test now' : 'Test again'}</button>
       </div>
       ${drawProbing('test', probed, refusedNames ? refusal.messages : undefined, (value) => { probed = value; })}`;
   }

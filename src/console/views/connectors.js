@@ -3,10 +3,9 @@
 import { html, nothing } from '../vendor/lit-html/lit-html.js';
 import { live } from '../vendor/lit-html/directives/live.js';
 import { repeat } from '../vendor/lit-html/directives/repeat.js';
-import { request } from '../api.js';
 import { address, goTo, showAs } from '../fragment.js';
-import { latestOnly } from '../latest.js';
-import { announce, buttonTo, loading, number, pager, problem, remark } from '../parts.js';
+import { behindTheEnd, containing, followList, offsetOf } from '../lists.js';
+import { buttonTo, loading, pager, problem, remark } from '../parts.js';
 import { PROVIDERS, endpointOf, providerOf } from '../providers.js';
 import { session } from '../session.js';
 import { destruction } from './destruction.js';
@@ -22,43 +21,26 @@ const COLUMNS = [
 
 /** Opens the view. */
 export function openConnectors(route, redraw) {
-  let wanted = parse(route.query);
-  /** What is shown: the answer, and for what it was asked. */
-  let shown = null;
-  let error = null;
-  const loader = latestOnly(async (asked) => {
-    try {
-      const { body } = await request('GET', 'cloud_connectors', { query: queryFor(asked) });
-      shown = { ...body, asked };
-      error = null;
-      announce(`${number(body.count)} connectors`);
-    } catch (caught) {
-      error = caught;
-    }
-  }, redraw);
-  const removal = destruction(redraw, () => loader.ask(wanted));
-  const load = () => {
-    if (!session.can('cloud_connectors', 'index')) return;
-    loader.ask(wanted);
-    redraw();
-  };
+  const connectors = followList(
+    {
+      path: 'cloud_connectors',
+      what: 'connectors',
+      mayAsk: () => session.can('cloud_connectors', 'index'),
+      parse,
+      queryFor,
+      showAs: (wanted) => showAs(['connectors'], wanted.forAddress()),
+    },
+    route,
+    redraw,
+  );
+  const removal = destruction(redraw, connectors.loadWithoutRow);
 
-  /** Narrows the list as somebody types or chooses. */
-  const narrow = (change) => {
-    wanted = { ...wanted, ...change, offset: 0 };
-    showAs(['connectors'], wanted.forAddress());
-    load();
-  };
-
-  load();
+  connectors.load();
   return {
     title: 'Connectors',
-    update(newRoute) {
-      wanted = parse(newRoute.query);
-      load();
-      return true;
-    },
-    resume: load,
+    update: connectors.update,
+    resume: connectors.load,
+    close: connectors.close,
     draw: () => html`
       <div class="title-row">
         <h1 tabindex="-1">Connectors</h1>
@@ -67,7 +49,7 @@ export function openConnectors(route, redraw) {
           : nothing}
       </div>
       ${session.can('cloud_connectors', 'index')
-        ? html`${filters(wanted, narrow)} ${list(shown, error, loader.isBusy(), load, removal, narrow)}`
+        ? html`${filters(connectors)} ${list(connectors, removal)}`
         : withoutIndex()}
       ${removal.draw()}`,
   };
@@ -82,7 +64,7 @@ function parse(query) {
     provider: query.get('provider') ?? '',
     sortBy: isColumn ? sort[1] : 'name',
     isDescending: isColumn ? sort[2] === 'desc' : false,
-    offset: Math.max(0, Number.parseInt(query.get('offset') ?? '0', 10) || 0),
+    offset: offsetOf(query),
     forAddress() {
       const sorted = this.sortBy === 'name' && !this.isDescending ? null : `${this.sortBy}:${this.isDescending ? 'desc' : 'asc'}`;
       return { search: this.search, provider: this.provider, sort: sorted, offset: this.offset || null };
@@ -90,19 +72,19 @@ function parse(query) {
   };
 }
 
-/** The same as the API is asked for it. A pattern's own signs are taken as they stand. */
+/** The same as the API is asked for it. */
 function queryFor({ search, provider, sortBy, isDescending, offset }) {
   return {
     limit: PAGE_ITEMS,
     offset,
     sort_by: `${sortBy}:${isDescending ? 'desc' : 'asc'}`,
-    name: search.trim() === '' ? null : `~%${search.trim().replace(/[%_\\]/g, '\\$&')}%`,
+    name: containing(search),
     provider: provider || null,
     reveal: 'false',
   };
 }
 
-function filters(wanted, narrow) {
+function filters({ wanted, narrow }) {
   return html`
     <search><form class="filters" @submit=${(event) => event.preventDefault()}>
       <div>
@@ -120,13 +102,13 @@ function filters(wanted, narrow) {
     </form></search>`;
 }
 
-function list(shown, error, isBusy, load, removal, narrow) {
-  if (error !== null) return problem(error, load);
+function list({ shown, error, isBusy, load, narrow }, removal) {
+  if (error !== null && !isBusy) return problem(error, load);
   if (shown === null) return loading('Loading the connectors…');
   const { asked, count, cloud_connectors: connectors } = shown;
   if (count === 0) return empty(asked, narrow);
   if (connectors.length === 0) {
-    return remark(html`<p>The list has become shorter. <a href=${address(['connectors'], { ...asked.forAddress(), offset: null })}>To its beginning</a></p>`);
+    return behindTheEnd(address(['connectors'], { ...asked.forAddress(), offset: null }));
   }
   return html`
     <div class=${isBusy ? 'table-frame stale' : 'table-frame'}>
@@ -169,7 +151,7 @@ function row(connector, removal) {
       <td class="minor verbatim">${accessKey ?? ''}</td>
       <td class="actions">
         ${mayShow && session.can('cloud_connectors', 'test')
-          ? buttonTo('Test', ['connectors', id, 'test'], { label: `Test ${name}`, kind: 'outline small' })
+          ? buttonTo('Test', ['connectors', id, 'test'], { label: `Test ${name}`, kind: 'outline small', first: () => session.wantTest(id) })
           : nothing}
         ${mayShow && session.can('cloud_connectors', 'update')
           ? buttonTo('Edit', ['connectors', id, 'edit'], { label: `Edit ${name}`, kind: 'secondary outline small' })
@@ -185,7 +167,7 @@ function empty({ search, provider }, narrow) {
   if (search !== '' || provider !== '') {
     return remark(html`
       <p>No connector is like this.</p>
-      <button type="button" class="secondary small" @click=${() => narrow({ search: '', provider: '' })}>Show all</button>`);
+      <button type="button" class="secondary small" @click=${() => showAll(narrow)}>Show all</button>`);
   }
   return html`
     <section class="empty">
@@ -196,6 +178,12 @@ function empty({ search, provider }, narrow) {
         ? buttonTo('Add the first connector', ['connectors', 'new'])
         : html`<p>This key may not create connectors.</p>`}
     </section>`;
+}
+
+/** The button goes with what it is pressed for: whoever typed the search is led back there. */
+function showAll(narrow) {
+  document.getElementById('search').focus();
+  narrow({ search: '', provider: '' });
 }
 
 /** A key that may show connectors, but not list them, has to know what it wants. */

@@ -11,7 +11,11 @@ const BODY_END = 'END';
 export function serviceAddress(path) {
   // Braces would be encoded by URL, and be patterns for curl: what stands in them is to be replaced by hand.
   const filled = path.replace(/^\//, '').replace(/\{(\w+)\}/g, (_, name) => placeholder(name));
-  return new URL(filled, document.baseURI).href;
+  const url = new URL(filled, document.baseURI);
+  // A password in the page's address does not belong into lines to copy.
+  url.username = '';
+  url.password = '';
+  return url.href;
 }
 
 /** How curl signs in as the caller does. */

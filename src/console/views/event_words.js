@@ -1,6 +1,7 @@
 // Events of the audit trail in plain sentences.
 
-import { capitalized, spaced } from './scope_words.js';
+import { capitalized } from '../parts.js';
+import { spaced } from './scope_words.js';
 
 /** Every kind: how a list of kinds names it, and the sentence about a subject (`null` where it is not known). */
 const KINDS = {

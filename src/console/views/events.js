@@ -3,10 +3,9 @@
 import { html, nothing } from '../vendor/lit-html/lit-html.js';
 import { live } from '../vendor/lit-html/directives/live.js';
 import { repeat } from '../vendor/lit-html/directives/repeat.js';
-import { request } from '../api.js';
 import { address, showAs } from '../fragment.js';
-import { latestOnly } from '../latest.js';
-import { announce, loading, moment, number, pager, problem, remark } from '../parts.js';
+import { behindTheEnd, containing, followList, offsetOf } from '../lists.js';
+import { loading, moment, number, pager, problem, remark } from '../parts.js';
 import { session } from '../session.js';
 import { EVENT_KINDS, attributesInWords, callerInWords, eventSentence } from './event_words.js';
 
@@ -15,51 +14,36 @@ const NO_FILTERS = { kind: '', user: '', subject: '' };
 
 /** Opens the view. */
 export function openEvents(route, redraw) {
-  let wanted = parse(route.query);
-  /** The answer, and what was asked for. */
-  let shown = null;
-  let error = null;
-  const loader = latestOnly(async (asked) => {
-    try {
-      const { body } = await request('GET', 'audit_events', { query: queryFor(asked) });
-      shown = { ...body, asked };
-      error = null;
-      announce(`${number(body.count)} events`);
-    } catch (caught) {
-      error = caught;
-    }
-  }, redraw);
-  const load = () => {
-    if (!session.can('audit_events', 'index')) return;
-    loader.ask(wanted);
-    redraw();
-  };
-  const narrow = (change) => {
-    wanted = { ...wanted, ...change, offset: 0 };
-    showAs(['events'], forAddress(wanted));
-    load();
-  };
+  const events = followList(
+    {
+      path: 'audit_events',
+      what: 'events',
+      mayAsk: () => session.can('audit_events', 'index'),
+      parse,
+      queryFor,
+      showAs: (wanted) => showAs(['events'], forAddress(wanted)),
+    },
+    route,
+    redraw,
+  );
 
-  load();
+  events.load();
   return {
     title: 'Events',
-    update(newRoute) {
-      wanted = parse(newRoute.query);
-      load();
-      return true;
-    },
-    resume: load,
+    update: events.update,
+    resume: events.load,
+    close: events.close,
     draw: () => html`
       <div class="title-row">
         <h1 tabindex="-1">Events</h1>
         ${session.can('audit_events', 'index')
-          ? html`<button type="button" class="secondary outline small" @click=${load}>Load again</button>`
+          ? html`<button type="button" class="secondary outline small" @click=${events.load}>Load again</button>`
           : nothing}
       </div>
       ${session.can('audit_events', 'index')
         ? html`
             <p>What was changed, whose secrets were seen, and who was not let in. The oldest events make way for new ones.</p>
-            ${filters(wanted, narrow)} ${list(shown, error, loader.isBusy(), load, narrow)}`
+            ${filters(events)} ${list(events)}`
         : remark(html`<p>This key may not see events: it lacks the scope <code>audit_events / index</code>.</p>`)}`,
   };
 }
@@ -70,7 +54,7 @@ function parse(query) {
     kind: query.get('kind') ?? '',
     user: query.get('user') ?? '',
     subject: query.get('subject') ?? '',
-    offset: Math.max(0, Number.parseInt(query.get('offset') ?? '0', 10) || 0),
+    offset: offsetOf(query),
   };
 }
 
@@ -90,12 +74,7 @@ function queryFor({ kind, user, subject, offset }) {
   };
 }
 
-/** A pattern for a part of a text; its own signs are taken as they stand. */
-function containing(text) {
-  return text.trim() === '' ? null : `~%${text.trim().replace(/[%_\\]/g, '\\$&')}%`;
-}
-
-function filters(wanted, narrow) {
+function filters({ wanted, narrow }) {
   const search = (name, label) => html`
     <div>
       <label for="events-${name}">${label}</label>
@@ -118,14 +97,13 @@ function filters(wanted, narrow) {
     </form></search>`;
 }
 
-function list(shown, error, isBusy, load, narrow) {
+function list({ shown, error, isBusy, load, narrow }) {
   if (error !== null && !isBusy) return problem(error, load);
   if (shown === null) return loading('Loading the events…');
   const { asked, count, audit_events: events } = shown;
   if (count === 0) return empty(asked, narrow);
   if (events.length === 0) {
-    const start = address(['events'], { ...forAddress(asked), offset: null });
-    return remark(html`<p>The list has become shorter. <a href=${start}>To its beginning</a></p>`);
+    return behindTheEnd(address(['events'], { ...forAddress(asked), offset: null }));
   }
   return html`
     <div class=${isBusy ? 'table-frame stale' : 'table-frame'} role="region" aria-label="Events" tabindex="0">

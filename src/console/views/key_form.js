@@ -4,12 +4,12 @@ import { html, nothing } from '../vendor/lit-html/lit-html.js';
 import { live } from '../vendor/lit-html/directives/live.js';
 import { ApiError, Unreachable, request } from '../api.js';
 import { address } from '../fragment.js';
-import { announce, buttonTo, field, moment, problem, remark, sentence } from '../parts.js';
+import { announce, buttonTo, capitalized, field, moment, problem, remark, sentence } from '../parts.js';
 import { problemsByAttribute } from '../problems.js';
 import { session } from '../session.js';
 import { dayAfter, endOfDay } from './end_dates.js';
 import { drawMadeKey } from './key_made.js';
-import { actionTitle, capitalized, isReading, scopeGroups, scopeId } from './scope_words.js';
+import { actionTitle, isReading, scopeGroups, scopeId } from './scope_words.js';
 
 const FORM = 'key';
 const LABELS = { name: 'Name', expires_at: 'Last day', api_key_scopes: 'What it may do' };
@@ -30,15 +30,20 @@ export function openKeyForm(route, redraw) {
     /** Somebody has been told that a key without scopes may do nothing. */
     isWarned: false,
     /** The answer, with the whole key. */
-    made: null,
+    made: session.takeMadeKey(),
+    isOpen: true,
     redraw,
   };
   return {
     get title() {
       return form.made === null ? 'New API key' : 'Your new API key';
     },
-    resume: redraw,
+    resume() {
+      form.error = null;
+      redraw();
+    },
     close() {
+      form.isOpen = false;
       form.made = null;
     },
     draw: () => draw(form),
@@ -217,7 +222,13 @@ async function submit(event, form) {
   form.isSaving = true;
   form.redraw();
   try {
+    const owner = session.me;
     const answer = await request('POST', 'users/me/api_keys', { body });
+    if (!form.isOpen) {
+      // Whoever went elsewhere meanwhile has to see it all the same.
+      if (session.me === owner) session.showMadeKey(answer.body);
+      return;
+    }
     form.made = answer.body;
     form.values = { ...EMPTY };
     session.keepDraft(FORM, null);
@@ -225,6 +236,7 @@ async function submit(event, form) {
     announce('The API key is made. Copy it now: it is not shown again');
     document.querySelector('#content h1')?.focus();
   } catch (error) {
+    if (!form.isOpen) return;
     showRefusal(form, error);
   }
   form.isSaving = false;

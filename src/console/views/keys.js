@@ -4,8 +4,8 @@ import { html, nothing } from '../vendor/lit-html/lit-html.js';
 import { repeat } from '../vendor/lit-html/directives/repeat.js';
 import { request } from '../api.js';
 import { address } from '../fragment.js';
-import { latestOnly } from '../latest.js';
-import { announce, buttonTo, confirmation, loading, moment, number, pager, problem, remark } from '../parts.js';
+import { behindTheEnd, followList, offsetOf } from '../lists.js';
+import { announce, buttonTo, confirmation, loading, moment, pager, problem, remark } from '../parts.js';
 import { session } from '../session.js';
 import { isPast } from './end_dates.js';
 import { grantedScopes, scopesInWords } from './scope_words.js';
@@ -15,48 +15,25 @@ const VISIBLE_CHARACTERS = 4;
 
 /** Opens the view. */
 export function openKeys(route, redraw) {
-  let offset = parseOffset(route.query);
-  /** The answer, and the offset that it was asked for. */
-  let shown = null;
-  let error = null;
-  /** The revoked key's row is gone, and the focus with it. */
-  let hasLostRow = false;
-  const loader = latestOnly(
-    async (asked) => {
-      try {
-        const { body } = await request('GET', 'users/me/api_keys', { query: { limit: PAGE_ITEMS, offset: asked } });
-        shown = { ...body, offset: asked };
-        error = null;
-        announce(`${number(body.count)} API keys`);
-      } catch (caught) {
-        error = caught;
-      }
+  const keys = followList(
+    {
+      path: 'users/me/api_keys',
+      what: 'API keys',
+      mayAsk: () => session.can('api_keys', 'index'),
+      parse: (query) => ({ offset: offsetOf(query) }),
+      queryFor: ({ offset }) => ({ limit: PAGE_ITEMS, offset }),
     },
-    () => {
-      redraw();
-      if (hasLostRow && document.activeElement === document.body) document.querySelector('#content h1')?.focus();
-      hasLostRow = false;
-    },
+    route,
+    redraw,
   );
-  const load = () => {
-    if (!session.can('api_keys', 'index')) return;
-    loader.ask(offset);
-    redraw();
-  };
-  const revocation = revocationOf(redraw, () => {
-    hasLostRow = true;
-    load();
-  });
+  const revocation = revocationOf(redraw, keys.loadWithoutRow);
 
-  load();
+  keys.load();
   return {
     title: 'API keys',
-    update(newRoute) {
-      offset = parseOffset(newRoute.query);
-      load();
-      return true;
-    },
-    resume: load,
+    update: keys.update,
+    resume: keys.load,
+    close: keys.close,
     draw: () => html`
       <div class="title-row">
         <h1 tabindex="-1">API keys</h1>
@@ -64,15 +41,11 @@ export function openKeys(route, redraw) {
       </div>
       <p>A tool signs in with a key of its own, that may do only what the tool needs, and that can be revoked by itself.</p>
       ${session.can('api_keys', 'index')
-        ? list(shown, error, loader.isBusy(), load, revocation)
+        ? list(keys, revocation)
         : remark(html`<p>This key may not list API keys: it lacks the scope <code>api_keys / index</code>.
             ${session.can('api_keys', 'create') ? 'It may make new ones.' : nothing}</p>`)}
       ${revocation.draw()}`,
   };
-}
-
-function parseOffset(query) {
-  return Math.max(0, Number.parseInt(query.get('offset') ?? '0', 10) || 0);
 }
 
 /** The dialog that asks before a key is revoked. */
@@ -107,13 +80,13 @@ function nameOf({ id, name }) {
   return name ?? `Key ${id}, without a name`;
 }
 
-function list(shown, error, isBusy, load, revocation) {
+function list({ shown, error, isBusy, load }, revocation) {
   if (error !== null && !isBusy) return problem(error, load);
   if (shown === null) return loading('Loading the API keys…');
-  const { offset, count, api_keys: keys } = shown;
+  const { asked: { offset }, count, api_keys: keys } = shown;
   if (count === 0) return empty();
   if (keys.length === 0) {
-    return remark(html`<p>The list has become shorter. <a href=${address(['keys'])}>To its beginning</a></p>`);
+    return behindTheEnd(address(['keys']));
   }
   return html`
     <div class=${isBusy ? 'table-frame stale' : 'table-frame'} role="region" aria-label="API keys" tabindex="0">

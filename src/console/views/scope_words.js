@@ -1,5 +1,7 @@
 // Scopes of API keys in words, and what wildcards grant.
 
+import { capitalized } from '../parts.js';
+
 const ANY = '*';
 const CONTROLLERS = { cloud_connectors: 'Connectors', api_keys: 'API keys', audit_events: 'Events' };
 const ACTIONS = {
@@ -82,7 +84,3 @@ export function spaced(name) {
   return name.replaceAll('_', ' ');
 }
 
-/** A text that begins with a capital letter. */
-export function capitalized(text) {
-  return text.charAt(0).toUpperCase() + text.slice(1);
-}

@@ -6,8 +6,8 @@ import { field, problem } from '../parts.js';
 import { session } from '../session.js';
 
 /** Opens the view; `onSignedIn` is called once the service knows the caller. */
-export function openSignIn({ notice, onSignedIn }, redraw) {
-  let way = 'password';
+export function openSignIn({ notice, way: firstWay = 'password', onSignedIn }, redraw) {
+  let way = firstWay;
   let values = { user: 'admin', password: '', key: '' };
   let error = null;
   let isBusy = false;
