@@ -132,6 +132,12 @@ function showRefusal(form, error) {
     form.redraw();
     return;
   }
+  if (form.saved !== null && form.values.url !== '' && error.details.url?.some(({ error: code }) => code === 'blank')) {
+    // Of a connector that is gone no value is left to test with.
+    form.error = new Error('This connector is gone: somebody has destroyed it meanwhile');
+    form.redraw();
+    return;
+  }
   const labels = Object.fromEntries(ATTRIBUTES.map((name) => [name, labelOf(form.values.provider, name)]));
   const { base, ...problems } = problemsByAttribute(error, { ...labels, probe_buckets: 'Buckets' });
   const inWords = (texts) => texts.map((text) => inFormWords(form.values.provider, text));

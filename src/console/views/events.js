@@ -114,8 +114,8 @@ function list({ shown, error, isBusy, load, narrow }) {
             <th scope="col">When</th>
             <th scope="col">What</th>
             <th scope="col">By</th>
-            <th scope="col">From</th>
-            <th scope="col">Request</th>
+            <th scope="col" class="minor-on-phones">From</th>
+            <th scope="col" class="minor">Request</th>
           </tr>
         </thead>
         <tbody>
@@ -140,8 +140,8 @@ function row(event) {
         ${eventSentence(event)} ${attributes === null ? nothing : html`<span class="hint">${attributes}</span>`}
       </th>
       <td class="caller">${callerInWords(event)}</td>
-      <td class="verbatim no-break">${client ?? html`<span class="unset">no network</span>`}</td>
-      <td class="verbatim request-id">${requestId ?? html`<span class="unset">none</span>`}</td>
+      <td class="verbatim no-break minor-on-phones">${client ?? html`<span class="unset">no network</span>`}</td>
+      <td class="verbatim request-id minor">${requestId ?? html`<span class="unset">none</span>`}</td>
     </tr>`;
 }
 

@@ -95,10 +95,10 @@ function list({ shown, error, isBusy, load }, revocation) {
         <thead>
           <tr>
             <th scope="col">Name</th>
-            <th scope="col">Key</th>
+            <th scope="col" class="minor-on-phones">Key</th>
             <th scope="col">May do</th>
-            <th scope="col">Expires</th>
-            <th scope="col">Last used</th>
+            <th scope="col" class="minor-on-phones">Expires</th>
+            <th scope="col" class="minor-on-phones">Last used</th>
             <th scope="col"><span class="visually-hidden">Actions</span></th>
           </tr>
         </thead>
@@ -121,13 +121,13 @@ function row(key, revocation) {
         ${name ?? html`<span class="unset">without a name</span>`}
         ${own?.id === id ? html`<span class="hint">you are signed in with it</span>` : nothing}
       </th>
-      <td class="verbatim no-break"><span aria-hidden="true">••••</span><span class="visually-hidden">ends in
+      <td class="verbatim no-break minor-on-phones"><span aria-hidden="true">••••</span><span class="visually-hidden">ends in
         </span>${masked.slice(-VISIBLE_CHARACTERS)}</td>
       <td>${scopeList(scopes, allScopes)}</td>
-      <td class="no-break">
+      <td class="no-break minor-on-phones">
         ${expiresAt === null ? 'never' : moment(expiresAt)} ${isOver ? html`<strong class="over">expired</strong>` : nothing}
       </td>
-      <td class="no-break">${lastUsedAt === null ? 'never' : moment(lastUsedAt)}</td>
+      <td class="no-break minor-on-phones">${lastUsedAt === null ? 'never' : moment(lastUsedAt)}</td>
       <td class="actions">${revokeButton(key, allScopes, revocation)}</td>
     </tr>`;
 }
